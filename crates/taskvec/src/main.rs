@@ -1,0 +1,2 @@
+//! The `taskvec` command.
+fn main() {}
