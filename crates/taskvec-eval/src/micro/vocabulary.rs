@@ -1,0 +1,220 @@
+//! The closed vocabulary of the micro world.
+//!
+//! Words are short and few because the micro tokenizer is: a word that is one token is a word that a
+//! model of under a million parameters can learn. Tests hold every generated text to this list.
+
+/// The grammatical gender that decides the pronoun, so that a pronoun never points at a bystander.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Gender {
+    Feminine,
+    Masculine,
+}
+
+impl Gender {
+    pub(super) fn subject(self) -> &'static str {
+        match self {
+            Self::Feminine => "she",
+            Self::Masculine => "he",
+        }
+    }
+
+    pub(super) fn subject_capital(self) -> &'static str {
+        match self {
+            Self::Feminine => "She",
+            Self::Masculine => "He",
+        }
+    }
+
+    pub(super) fn object(self) -> &'static str {
+        match self {
+            Self::Feminine => "her",
+            Self::Masculine => "him",
+        }
+    }
+}
+
+/// People; the first half is feminine, the second masculine.
+pub const NAMES: [&str; 16] = [
+    "Mia", "Ann", "Eva", "Zoe", "Ida", "Kim", "Amy", "Liz", "Ben", "Cal", "Tom", "Sam", "Leo",
+    "Max", "Ray", "Dan",
+];
+
+pub(super) fn gender(name: usize) -> Gender {
+    if name < NAMES.len() / 2 {
+        Gender::Feminine
+    } else {
+        Gender::Masculine
+    }
+}
+
+/// Things that can be had and counted, by category.
+pub const CATEGORIES: [(&str, [&str; 4]); 3] = [
+    ("fruits", ["apples", "pears", "plums", "figs"]),
+    ("animals", ["cats", "dogs", "hens", "cows"]),
+    ("toys", ["balls", "kites", "dolls", "drums"]),
+];
+
+/// How many things there are over all categories.
+pub(super) const THING_COUNT: usize = CATEGORIES.len() * 4;
+
+pub(super) fn thing(index: usize) -> &'static str {
+    CATEGORIES[index / 4 % CATEGORIES.len()].1[index % 4]
+}
+
+/// Colours of balls and of wild animals.
+pub const COLORS: [&str; 6] = ["red", "blue", "green", "white", "black", "pink"];
+
+/// Wild animals of the science facts.
+pub const WILD_ANIMALS: [&str; 8] = ["otter", "crow", "fox", "owl", "bear", "frog", "goat", "bee"];
+
+/// Where they live.
+pub const PLACES: [&str; 6] = ["river", "forest", "desert", "cave", "lake", "barn"];
+
+/// What they eat.
+pub const FOODS: [&str; 6] = ["corn", "fish", "grass", "seeds", "nuts", "leaves"];
+
+/// Every other word that any template uses, as it is written, capital and small forms apart.
+pub const OTHER_WORDS: [&str; 106] = [
+    "A",
+    "Answer",
+    "Are",
+    "Bye",
+    "Can",
+    "Count",
+    "Do",
+    "Good",
+    "Have",
+    "He",
+    "Hello",
+    "Hi",
+    "How",
+    "I",
+    "Is",
+    "My",
+    "Now",
+    "Q",
+    "Question",
+    "Say",
+    "She",
+    "Sleep",
+    "Thank",
+    "Thanks",
+    "The",
+    "Then",
+    "What",
+    "Where",
+    "Who",
+    "Yes",
+    "You",
+    "Your",
+    "a",
+    "am",
+    "and",
+    "answer",
+    "are",
+    "as",
+    "away",
+    "ball",
+    "buys",
+    "can",
+    "coin",
+    "color",
+    "count",
+    "day",
+    "do",
+    "does",
+    "eat",
+    "eats",
+    "finds",
+    "flip",
+    "flips",
+    "for",
+    "friend",
+    "from",
+    "gets",
+    "gives",
+    "good",
+    "has",
+    "have",
+    "he",
+    "heads",
+    "hello",
+    "help",
+    "her",
+    "him",
+    "in",
+    "is",
+    "like",
+    "likes",
+    "live",
+    "lives",
+    "loses",
+    "many",
+    "me",
+    "model",
+    "more",
+    "morning",
+    "my",
+    "name",
+    "night",
+    "no",
+    "not",
+    "now",
+    "sells",
+    "she",
+    "small",
+    "still",
+    "swap",
+    "tails",
+    "the",
+    "times",
+    "to",
+    "today",
+    "too",
+    "up",
+    "welcome",
+    "well",
+    "words",
+    "yes",
+    "you",
+    "your",
+    "assistant",
+    "user",
+    "system",
+];
+
+/// Whether `word` is written so somewhere in the micro world.
+#[must_use]
+pub fn is_word(word: &str) -> bool {
+    NAMES.contains(&word)
+        || CATEGORIES
+            .iter()
+            .any(|(category, things)| *category == word || things.contains(&word))
+        || COLORS.contains(&word)
+        || WILD_ANIMALS.contains(&word)
+        || PLACES.contains(&word)
+        || FOODS.contains(&word)
+        || OTHER_WORDS.contains(&word)
+}
+
+/// Whether `word` is a person of the micro world.
+#[must_use]
+pub fn is_name(word: &str) -> bool {
+    NAMES.contains(&word)
+}
+
+/// Every word once, in a fixed order.
+pub fn words() -> impl Iterator<Item = &'static str> {
+    NAMES
+        .into_iter()
+        .chain(
+            CATEGORIES
+                .into_iter()
+                .flat_map(|(category, things)| std::iter::once(category).chain(things)),
+        )
+        .chain(COLORS)
+        .chain(WILD_ANIMALS)
+        .chain(PLACES)
+        .chain(FOODS)
+        .chain(OTHER_WORDS)
+}
