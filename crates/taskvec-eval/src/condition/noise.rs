@@ -2,6 +2,11 @@
 
 use crate::random::Random;
 
+/// Words that an error must not make: a "then" that became a "ten" would be a number that nobody wrote.
+const NUMBER_WORDS: [&str; 12] = [
+    "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "half", "twice",
+];
+
 /// Misspells about one word in six of `text`, at least one where any word may suffer.
 ///
 /// `protected` says which words (without punctuation) must stay, and which results are not allowed
@@ -67,7 +72,10 @@ fn misspell_word(
             wrong.swap(position, position + 1);
         }
         let wrong = String::from_utf8(wrong).ok()?;
-        if wrong != word && !is_word(&wrong) {
+        let is_number = NUMBER_WORDS
+            .iter()
+            .any(|number| wrong.eq_ignore_ascii_case(number));
+        if wrong != word && !is_number && !is_word(&wrong) {
             return Some(wrong);
         }
     }
@@ -105,6 +113,14 @@ mod tests {
                 !noisy.starts_with("trial") && !noisy.starts_with("trail"),
                 "{noisy}"
             );
+        }
+    }
+
+    #[test]
+    fn no_error_makes_a_number() {
+        for seed in 0..200 {
+            let noisy = misspell("Then", &mut Random::derive(&[seed]), &|_| false, &|_| false);
+            assert!(noisy != "Ten" && noisy != "Then", "{noisy}");
         }
     }
 

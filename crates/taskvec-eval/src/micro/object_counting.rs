@@ -35,7 +35,7 @@ impl ObjectCounting {
         random.shuffle(&mut things);
         let mentions = things
             .into_iter()
-            .map(|thing| (thing, random.between(1, 9)))
+            .map(|thing| (thing, random.between(2, 9)))
             .collect();
         Self { category, mentions }
     }
