@@ -1,1 +1,26 @@
-//! taskvec-core
+//! Arithmetic on the weights of language models.
+//!
+//! The way through this crate: a [`Reference`] opens a [`Checkpoint`] (headers only, all of it validated); an
+//! expression over checkpoints becomes a plan, in which every tensor's name, shape and bytes are known before
+//! the first is read; the plan is streamed into an output directory in bounded memory.
+
+pub mod checkpoint;
+pub mod content_hash;
+pub mod dtype;
+pub mod error;
+pub mod output;
+pub mod provenance;
+pub mod reference;
+pub mod safetensors;
+mod spelling;
+
+pub use checkpoint::{
+    Checkpoint, CheckpointKind, EmbeddedDirectory, Library, Shard, SideFile, WeightFormat,
+};
+pub use content_hash::ContentHash;
+pub use dtype::Dtype;
+pub use error::{Error, Result};
+pub use output::{OutputDirectory, OutputFile, OutputOptions, ShardWriter};
+pub use provenance::Provenance;
+pub use reference::Reference;
+pub use safetensors::TensorInfo;

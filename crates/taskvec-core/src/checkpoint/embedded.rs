@@ -1,0 +1,93 @@
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+
+/// A Hugging Face directory held in memory: file names and their bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EmbeddedDirectory {
+    /// The files by name.
+    pub files: BTreeMap<String, Cow<'static, [u8]>>,
+}
+
+type Resolve = Arc<dyn Fn(&str) -> Option<EmbeddedDirectory> + Send + Sync>;
+
+/// The embedded checkpoints a program knows, by scheme.
+///
+/// This crate holds none itself; the program registers what it was built with:
+///
+/// ```
+/// use taskvec_core::{EmbeddedDirectory, Library};
+///
+/// let library = Library::new().with("micro", |name| {
+///     (name == "base").then(EmbeddedDirectory::default)
+/// }, &["base"]);
+/// ```
+#[derive(Clone, Default)]
+pub struct Library {
+    collections: BTreeMap<String, Collection>,
+}
+
+#[derive(Clone)]
+struct Collection {
+    resolve: Resolve,
+    names: Vec<String>,
+}
+
+impl Library {
+    /// A library without any embedded checkpoint.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds the collection `scheme`: `resolve` gives the directory of a name, `names` lists those there are.
+    #[must_use]
+    pub fn with(
+        mut self,
+        scheme: &str,
+        resolve: impl Fn(&str) -> Option<EmbeddedDirectory> + Send + Sync + 'static,
+        names: &[&str],
+    ) -> Self {
+        let collection = Collection {
+            resolve: Arc::new(resolve),
+            names: names.iter().map(|&name| name.to_owned()).collect(),
+        };
+        self.collections.insert(scheme.to_owned(), collection);
+        self
+    }
+
+    /// The schemes and the names of their checkpoints.
+    pub fn collections(&self) -> impl Iterator<Item = (&str, &[String])> {
+        self.collections
+            .iter()
+            .map(|(scheme, collection)| (scheme.as_str(), collection.names.as_slice()))
+    }
+
+    /// The directory of `scheme:name`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownScheme`] or [`Error::UnknownEmbedded`], both listing what there is.
+    pub fn resolve(&self, scheme: &str, name: &str) -> Result<EmbeddedDirectory> {
+        let Some(collection) = self.collections.get(scheme) else {
+            return Err(Error::UnknownScheme {
+                scheme: scheme.to_owned(),
+                name: name.to_owned(),
+                known: self.collections.keys().cloned().collect(),
+            });
+        };
+        (collection.resolve)(name).ok_or_else(|| Error::UnknownEmbedded {
+            scheme: scheme.to_owned(),
+            name: name.to_owned(),
+            known: collection.names.clone(),
+        })
+    }
+}
+
+impl fmt::Debug for Library {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.collections()).finish()
+    }
+}

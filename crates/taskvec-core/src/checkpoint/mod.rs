@@ -1,0 +1,298 @@
+//! Checkpoints: named tensors on disk or embedded, known by their headers before anything is read.
+//!
+//! Opening validates everything that can be known without reading data: headers, index, shards. Reading is by
+//! position, from any number of threads, into the caller's buffers.
+//!
+//! Not covered: formats other than safetensors, PEFT adapters, fetching from the Hub.
+
+mod embedded;
+mod format;
+mod index;
+mod open;
+mod side_file;
+mod storage;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+pub use embedded::{EmbeddedDirectory, Library};
+pub use format::WeightFormat;
+pub(crate) use index::is_plain_file_name;
+pub use index::{IndexError, encode_index};
+pub use side_file::SideFile;
+use storage::{Folder, Storage};
+
+use crate::content_hash::{ContentHash, ContentHasher};
+use crate::error::{Error, Result};
+use crate::provenance::FileRecord;
+use crate::reference::Reference;
+use crate::safetensors::TensorInfo;
+
+/// Header metadata key whose value, `model` or `vector`, says what a file holds.
+pub const KIND_KEY: &str = "taskvec_kind";
+
+/// What a checkpoint's tensors are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CheckpointKind {
+    /// Weights of a model.
+    Model,
+    /// A difference of weights.
+    Vector,
+}
+
+impl CheckpointKind {
+    /// `model` or `vector`; also the stem of the weight files' names.
+    pub const fn name(self) -> &'static str {
+        match self {
+            CheckpointKind::Model => "model",
+            CheckpointKind::Vector => "vector",
+        }
+    }
+
+    fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "model" => Some(CheckpointKind::Model),
+            "vector" => Some(CheckpointKind::Vector),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for CheckpointKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// An opened checkpoint. Cloning it is cheap; its files stay open until the last clone is dropped.
+#[derive(Clone)]
+pub struct Checkpoint(Arc<Opened>);
+
+struct Opened {
+    name: String,
+    reference: Reference,
+    /// `None` for a bare file, whose neighbours are not taken to belong to it.
+    folder: Option<Folder>,
+    kind: CheckpointKind,
+    files: Vec<WeightFile>,
+    tensors: BTreeMap<String, TensorInfo>,
+    metadata: BTreeMap<String, String>,
+    config: Option<Map<String, Value>>,
+}
+
+struct WeightFile {
+    name: String,
+    data_begin: u64,
+    header_sha256: ContentHash,
+    /// Names of its tensors in the order of their data.
+    order: Vec<String>,
+    storage: Storage,
+}
+
+/// One weight file of a checkpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shard<'a> {
+    /// Its name in the directory.
+    pub file_name: &'a str,
+    /// Length of the whole file.
+    pub bytes: u64,
+    /// Names of its tensors in the order of their data.
+    pub tensors: &'a [String],
+}
+
+impl Checkpoint {
+    /// Opens a checkpoint: reads and validates headers, index and config, no data.
+    ///
+    /// A directory must hold `model.safetensors`, `model.safetensors.index.json` and its shards, or the same
+    /// with `vector`; a model's directory also `config.json`. A bare `.safetensors` file has neither config nor
+    /// side files.
+    ///
+    /// # Errors
+    ///
+    /// When nothing lies there, when what lies there is no checkpoint, or when any of it is not valid.
+    pub fn open(reference: &Reference, library: &Library) -> Result<Checkpoint> {
+        open::open(reference, library)
+    }
+
+    /// Whether this is a model or a vector: by header metadata, else `taskvec.json`, else the file's name.
+    pub fn kind(&self) -> CheckpointKind {
+        self.0.kind
+    }
+
+    /// The reference as printed, for messages.
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// Where it was found.
+    pub fn reference(&self) -> &Reference {
+        &self.0.reference
+    }
+
+    /// The directory or file on disk; `None` when embedded.
+    pub fn path(&self) -> Option<&Path> {
+        match &self.0.reference {
+            Reference::Path(path) => Some(path),
+            _ => None,
+        }
+    }
+
+    /// The tensors by name.
+    pub fn tensors(&self) -> &BTreeMap<String, TensorInfo> {
+        &self.0.tensors
+    }
+
+    /// Free text from the headers' `__metadata__`; of shards that disagree the first is believed.
+    pub fn metadata(&self) -> &BTreeMap<String, String> {
+        &self.0.metadata
+    }
+
+    /// `config.json`, where there is one.
+    pub fn config(&self) -> Option<&Map<String, Value>> {
+        self.0.config.as_ref()
+    }
+
+    /// The weight files, sorted by name.
+    pub fn shards(&self) -> Vec<Shard<'_>> {
+        self.0
+            .files
+            .iter()
+            .map(|file| Shard {
+                file_name: &file.name,
+                bytes: file.storage.bytes,
+                tensors: &file.order,
+            })
+            .collect()
+    }
+
+    /// Fills `buffer` with the bytes of tensor `name` from its byte `byte_offset` on.
+    ///
+    /// May be called from any number of threads at once.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such tensor or it has no such bytes, when reading fails, or when the file has shrunk
+    /// since it was opened.
+    pub fn read_at(&self, name: &str, byte_offset: u64, buffer: &mut [u8]) -> Result<()> {
+        let Some(info) = self.0.tensors.get(name) else {
+            return Err(Error::UnknownTensor {
+                checkpoint: self.0.name.clone(),
+                tensor: name.to_owned(),
+            });
+        };
+        let location = info.location;
+        let storage = &self.0.files[location.file].storage;
+        let length = buffer.len() as u64;
+        let fits = byte_offset
+            .checked_add(length)
+            .is_some_and(|end| end <= location.bytes);
+        if !fits {
+            return Err(Error::ReadOutOfRange {
+                file: storage.path.clone(),
+                tensor: name.to_owned(),
+                offset: byte_offset,
+                length,
+                bytes: location.bytes,
+            });
+        }
+        storage.read_exact_at(buffer, location.begin + byte_offset)
+    }
+
+    /// Reads a whole tensor.
+    ///
+    /// # Errors
+    ///
+    /// As [`Checkpoint::read_at`].
+    pub fn read(&self, name: &str) -> Result<Vec<u8>> {
+        let bytes = self.0.tensors.get(name).map_or(0, TensorInfo::byte_len);
+        let mut buffer = vec![0; bytes as usize];
+        self.read_at(name, 0, &mut buffer)?;
+        Ok(buffer)
+    }
+
+    /// Checks that no weight file has changed in length or modification time since it was opened.
+    ///
+    /// To be called after the last read and before results are relied on: reads alone notice only that a file
+    /// has shrunk.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::FileChanged`] naming the first file that has.
+    pub fn verify_unchanged(&self) -> Result<()> {
+        self.0
+            .files
+            .iter()
+            .try_for_each(|file| file.storage.verify_unchanged())
+    }
+
+    /// The files that belong to the model whatever its weights: config, tokenizer, chat template, licence.
+    ///
+    /// None for a bare file.
+    ///
+    /// # Errors
+    ///
+    /// When the directory cannot be listed.
+    pub fn side_files(&self) -> Result<Vec<SideFile>> {
+        match &self.0.folder {
+            Some(folder) => side_file::side_files(folder),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// What identifies the weight files cheaply: length and hash of the header, no hash of the data.
+    pub fn file_records(&self) -> Vec<FileRecord> {
+        self.0
+            .files
+            .iter()
+            .map(|file| FileRecord {
+                name: file.name.clone(),
+                bytes: file.storage.bytes,
+                header_sha256: file.header_sha256,
+                sha256: None,
+            })
+            .collect()
+    }
+
+    /// Hashes every weight file, which reads all of it; `on_bytes` is told of each piece read.
+    ///
+    /// # Errors
+    ///
+    /// When reading fails or a file has changed since it was opened.
+    pub fn hashed_file_records(&self, on_bytes: &mut dyn FnMut(u64)) -> Result<Vec<FileRecord>> {
+        let mut records = self.file_records();
+        let mut buffer = vec![0; 1 << 20];
+        for (record, file) in records.iter_mut().zip(&self.0.files) {
+            let mut hasher = ContentHasher::new();
+            let mut offset = 0;
+            while offset < file.storage.bytes {
+                let length = (file.storage.bytes - offset).min(buffer.len() as u64);
+                let piece = &mut buffer[..length as usize];
+                file.storage.read_exact_at(piece, offset)?;
+                hasher.update(piece);
+                on_bytes(length);
+                offset += length;
+            }
+            file.storage.verify_unchanged()?;
+            record.sha256 = Some(hasher.finish());
+        }
+        Ok(records)
+    }
+}
+
+impl fmt::Debug for Checkpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Checkpoint")
+            .field("name", &self.0.name)
+            .field("kind", &self.0.kind)
+            .field("tensors", &self.0.tensors.len())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,333 @@
+//! From a reference to validated headers.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use super::index::{Index, IndexError};
+use super::storage::{Folder, Storage};
+use super::{Checkpoint, CheckpointKind, KIND_KEY, Library, Opened, WeightFile, WeightFormat};
+use crate::content_hash::ContentHash;
+use crate::error::{Error, Result};
+use crate::provenance::PROVENANCE_FILE;
+use crate::reference::Reference;
+use crate::safetensors::{
+    Header, HeaderError, LENGTH_BYTES, Location, MAX_HEADER_BYTES, TensorInfo, header_length,
+};
+use crate::spelling::near_names;
+
+/// The longest `config.json` or `taskvec.json` that is read.
+const MAX_CONFIG_BYTES: u64 = 16 << 20;
+
+pub(super) fn open(reference: &Reference, library: &Library) -> Result<Checkpoint> {
+    let opening = Opening {
+        name: reference.to_string(),
+        reference: reference.clone(),
+    };
+    match reference {
+        Reference::Hub {
+            repository,
+            revision,
+        } => Err(Error::HubReference {
+            repository: repository.clone(),
+            revision: revision.clone(),
+        }),
+        Reference::Embedded { scheme, name } => {
+            let directory = library.resolve(scheme, name)?;
+            let label = PathBuf::from(reference.to_string());
+            opening.directory(Folder::Embedded { label, directory })
+        }
+        Reference::Path(path) => match fs::metadata(path) {
+            Ok(metadata) if metadata.is_dir() => opening.directory(Folder::Disk(path.clone())),
+            Ok(_) => opening.file(path),
+            Err(error) if is_absence(error.kind()) => Err(Error::NotFound {
+                path: path.clone(),
+                near: near_siblings(path),
+            }),
+            Err(error) => Err(Error::io("read", path)(error)),
+        },
+    }
+}
+
+/// A file used as a directory (`model.safetensors/x`) is absent too.
+fn is_absence(kind: std::io::ErrorKind) -> bool {
+    matches!(
+        kind,
+        std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory
+    )
+}
+
+/// Paths beside `path` with a name near its own.
+fn near_siblings(path: &Path) -> Vec<String> {
+    let Some(wanted) = path.file_name().and_then(|name| name.to_str()) else {
+        return Vec::new();
+    };
+    let parent = path.parent().unwrap_or(Path::new(""));
+    let listed = if parent.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        parent
+    };
+    let names: Vec<String> = fs::read_dir(listed)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .filter(|name| !name.starts_with('.'))
+        .collect();
+    near_names(wanted, names.iter().map(String::as_str))
+        .into_iter()
+        .map(|name| parent.join(name).display().to_string())
+        .collect()
+}
+
+struct Opening {
+    name: String,
+    reference: Reference,
+}
+
+impl Opening {
+    fn directory(self, folder: Folder) -> Result<Checkpoint> {
+        let files = folder.file_names()?;
+        let has = |name: &str| files.binary_search_by(|file| file.as_str().cmp(name)).is_ok();
+        // Where a whole file and an index both lie, `transformers` takes the whole file.
+        let weights = |stem: &str| {
+            let single = format!("{stem}.safetensors");
+            let index = format!("{single}.index.json");
+            if has(&single) {
+                Some(Weights::Single(single))
+            } else {
+                has(&index).then_some(Weights::Sharded(index))
+            }
+        };
+        let (weights, by_name) = match (weights("model"), weights("vector")) {
+            (Some(_), Some(_)) => {
+                return Err(Error::AmbiguousWeights {
+                    path: folder.path().to_path_buf(),
+                });
+            }
+            (Some(weights), None) => (weights, CheckpointKind::Model),
+            (None, Some(weights)) => (weights, CheckpointKind::Vector),
+            (None, None) => return Err(no_weights(&folder, files)),
+        };
+
+        let stated = if has(PROVENANCE_FILE) {
+            stated_kind(&read_object(&folder, PROVENANCE_FILE)?)
+        } else {
+            None
+        };
+        let config = if has("config.json") {
+            Some(read_object(&folder, "config.json")?)
+        } else {
+            None
+        };
+        let (headers, files) = match &weights {
+            Weights::Single(name) => {
+                let (header, file) = open_file(folder.open(name)?, name)?;
+                (vec![header], vec![file])
+            }
+            Weights::Sharded(name) => open_shards(&folder, name, &files)?,
+        };
+        let kind = header_kind(&headers).or(stated).unwrap_or(by_name);
+        if kind == CheckpointKind::Model && config.is_none() {
+            return Err(Error::MissingConfig {
+                path: folder.path().to_path_buf(),
+            });
+        }
+        Ok(self.finish(Some(folder), kind, headers, files, config))
+    }
+
+    fn file(self, path: &Path) -> Result<Checkpoint> {
+        if let Some(format) = WeightFormat::of(path) {
+            return Err(Error::UnsupportedFormat {
+                path: path.to_path_buf(),
+                format,
+            });
+        }
+        let file_name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+        let (Some(file_name), true) = (
+            file_name,
+            path.extension().is_some_and(|extension| extension == "safetensors"),
+        ) else {
+            return Err(Error::NotACheckpoint {
+                path: path.to_path_buf(),
+            });
+        };
+        if file_name == ADAPTER_WEIGHTS {
+            return Err(Error::Adapter {
+                path: path.to_path_buf(),
+            });
+        }
+        let (header, file) = open_file(Storage::open(path)?, &file_name)?;
+        let headers = vec![header];
+        let by_name = if file_name == "vector.safetensors" {
+            CheckpointKind::Vector
+        } else {
+            CheckpointKind::Model
+        };
+        let kind = header_kind(&headers).unwrap_or(by_name);
+        Ok(self.finish(None, kind, headers, vec![file], None))
+    }
+
+    fn finish(
+        self,
+        folder: Option<Folder>,
+        kind: CheckpointKind,
+        headers: Vec<Header>,
+        mut files: Vec<WeightFile>,
+        config: Option<Map<String, Value>>,
+    ) -> Checkpoint {
+        let mut tensors = BTreeMap::new();
+        let mut metadata = BTreeMap::new();
+        for (file_index, (header, file)) in headers.into_iter().zip(&mut files).enumerate() {
+            let (header_tensors, header_metadata) = header.into_parts();
+            // Shards repeat their metadata; the first to say something is believed.
+            for (key, value) in header_metadata {
+                metadata.entry(key).or_insert(value);
+            }
+            for tensor in header_tensors {
+                file.order.push(tensor.name.clone());
+                let location = Location {
+                    file: file_index,
+                    begin: file.data_begin + tensor.begin,
+                    bytes: tensor.end - tensor.begin,
+                };
+                let info = TensorInfo {
+                    dtype: tensor.dtype,
+                    shape: tensor.shape,
+                    location,
+                };
+                tensors.insert(tensor.name, info);
+            }
+        }
+        Checkpoint(Arc::new(Opened {
+            name: self.name,
+            reference: self.reference,
+            folder,
+            kind,
+            files,
+            tensors,
+            metadata,
+            config,
+        }))
+    }
+}
+
+const ADAPTER_WEIGHTS: &str = "adapter_model.safetensors";
+
+enum Weights {
+    Single(String),
+    Sharded(String),
+}
+
+/// Says why a directory without weights under the usual names cannot be opened.
+fn no_weights(folder: &Folder, files: Vec<String>) -> Error {
+    let path = folder.path().to_path_buf();
+    if files
+        .iter()
+        .any(|name| name == ADAPTER_WEIGHTS || name == "adapter_config.json")
+    {
+        return Error::Adapter { path };
+    }
+    if let Some(shard) = files
+        .iter()
+        .find(|name| name.ends_with(".safetensors") && name.contains("-of-"))
+    {
+        let stem = shard.split('-').next().unwrap_or("model");
+        return Error::MissingIndex {
+            path,
+            shard: shard.clone(),
+            index: format!("{stem}.safetensors.index.json"),
+        };
+    }
+    let other = files
+        .iter()
+        .find_map(|name| WeightFormat::of(Path::new(name)).map(|format| (name, format)));
+    match other {
+        Some((name, format)) if !files.iter().any(|file| file.ends_with(".safetensors")) => {
+            Error::UnsupportedFormat {
+                path: path.join(name),
+                format,
+            }
+        }
+        _ => Error::NoWeights {
+            path,
+            found: files.into_iter().take(6).collect(),
+        },
+    }
+}
+
+fn open_file(storage: Storage, name: &str) -> Result<(Header, WeightFile)> {
+    let invalid = |source| Error::Header {
+        file: storage.path.clone(),
+        source,
+    };
+    if storage.bytes < LENGTH_BYTES {
+        return Err(invalid(HeaderError::FileTooShort {
+            bytes: storage.bytes,
+        }));
+    }
+    let mut field = [0; LENGTH_BYTES as usize];
+    storage.read_exact_at(&mut field, 0)?;
+    let length = header_length(field, storage.bytes).map_err(invalid)?;
+    let mut json = vec![0; length as usize];
+    storage.read_exact_at(&mut json, LENGTH_BYTES)?;
+    let data_begin = LENGTH_BYTES + length;
+    let header = Header::parse(&json, storage.bytes - data_begin).map_err(invalid)?;
+    let file = WeightFile {
+        name: name.to_owned(),
+        data_begin,
+        header_sha256: ContentHash::of(&json),
+        order: Vec::new(),
+        storage,
+    };
+    Ok((header, file))
+}
+
+fn open_shards(
+    folder: &Folder,
+    index_name: &str,
+    files: &[String],
+) -> Result<(Vec<Header>, Vec<WeightFile>)> {
+    let invalid = |source| Error::Index {
+        file: folder.path().join(index_name),
+        source,
+    };
+    let index = Index::parse(&folder.read(index_name, MAX_HEADER_BYTES)?).map_err(invalid)?;
+    let mut headers = Vec::new();
+    let mut opened = Vec::new();
+    for (shard, tensor) in index.shards() {
+        if !files.iter().any(|file| file == shard) {
+            return Err(invalid(IndexError::MissingShard {
+                tensor: tensor.to_owned(),
+                shard: shard.to_owned(),
+            }));
+        }
+        let (header, file) = open_file(folder.open(shard)?, shard)?;
+        headers.push(header);
+        opened.push(file);
+    }
+    index.verify(&headers).map_err(invalid)?;
+    Ok((headers, opened))
+}
+
+fn read_object(folder: &Folder, name: &str) -> Result<Map<String, Value>> {
+    let bytes = folder.read(name, MAX_CONFIG_BYTES)?;
+    serde_json::from_slice(&bytes).map_err(|source| Error::Json {
+        file: folder.path().join(name),
+        source,
+    })
+}
+
+fn stated_kind(provenance: &Map<String, Value>) -> Option<CheckpointKind> {
+    CheckpointKind::from_name(provenance.get("kind")?.as_str()?)
+}
+
+fn header_kind(headers: &[Header]) -> Option<CheckpointKind> {
+    headers
+        .iter()
+        .find_map(|header| CheckpointKind::from_name(header.metadata().get(KIND_KEY)?))
+}
