@@ -6,7 +6,7 @@ use burn::backend::autodiff::{
     grads::Gradients,
     ops::{Backward, Ops, OpsKind},
 };
-use burn::backend::{Backend, Flex, TensorMetadata, flex::FlexTensor, tensor::FloatTensor};
+use burn::backend::{Flex, TensorMetadata, flex::FlexTensor, tensor::FloatTensor};
 use burn::tensor::{Shape, TensorData};
 
 use super::{DecoderOps, Heads, RotaryTable, Span, attention, norm, rotary, swiglu};
@@ -258,11 +258,11 @@ impl<B: DecoderOps, C: CheckpointStrategy> DecoderOps for Autodiff<B, C> {
         let nodes = [x.node(), weight.node()];
         match RmsNorm.prepare::<C>(nodes).compute_bound().stateful() {
             OpsKind::Tracked(prep) => {
-                let state = (x.primitive.clone(), weight.primitive.clone(), eps);
-                prep.finish(state, B::rms_norm(x.primitive, weight.primitive, eps))
+                let state = (x.primitive().clone(), weight.primitive().clone(), eps);
+                prep.finish(state, B::rms_norm(x.into_primitive(), weight.into_primitive(), eps))
             }
             OpsKind::UnTracked(prep) => {
-                prep.finish(B::rms_norm(x.primitive, weight.primitive, eps))
+                prep.finish(B::rms_norm(x.into_primitive(), weight.into_primitive(), eps))
             }
         }
     }
@@ -280,10 +280,10 @@ impl<B: DecoderOps, C: CheckpointStrategy> DecoderOps for Autodiff<B, C> {
         let nodes = [gate.node(), up.node()];
         match SwiGlu.prepare::<C>(nodes).compute_bound().stateful() {
             OpsKind::Tracked(prep) => {
-                let state = (gate.primitive.clone(), up.primitive.clone());
-                prep.finish(state, B::swiglu(gate.primitive, up.primitive))
+                let state = (gate.primitive().clone(), up.primitive().clone());
+                prep.finish(state, B::swiglu(gate.into_primitive(), up.into_primitive()))
             }
-            OpsKind::UnTracked(prep) => prep.finish(B::swiglu(gate.primitive, up.primitive)),
+            OpsKind::UnTracked(prep) => prep.finish(B::swiglu(gate.into_primitive(), up.into_primitive())),
         }
     }
 
@@ -303,10 +303,10 @@ impl<B: DecoderOps, C: CheckpointStrategy> DecoderOps for Autodiff<B, C> {
     ) -> FloatTensor<Self> {
         match Rotate.prepare::<C>([x.node()]).compute_bound().stateful() {
             OpsKind::Tracked(prep) => {
-                let output = B::rotate(x.primitive, table.clone(), span.clone(), inverse);
+                let output = B::rotate(x.into_primitive(), table.clone(), span.clone(), inverse);
                 prep.finish((table, span, inverse), output)
             }
-            OpsKind::UnTracked(prep) => prep.finish(B::rotate(x.primitive, table, span, inverse)),
+            OpsKind::UnTracked(prep) => prep.finish(B::rotate(x.into_primitive(), table, span, inverse)),
         }
     }
 
@@ -318,7 +318,7 @@ impl<B: DecoderOps, C: CheckpointStrategy> DecoderOps for Autodiff<B, C> {
         span: Span,
     ) -> FloatTensor<Self> {
         let nodes = [query.node(), key.node(), value.node()];
-        let (query, key, value) = (query.primitive, key.primitive, value.primitive);
+        let (query, key, value) = (query.into_primitive(), key.into_primitive(), value.into_primitive());
         match Attend.prepare::<C>(nodes).compute_bound().stateful() {
             OpsKind::Tracked(prep) => {
                 let inputs = [query.clone(), key.clone(), value.clone()];
