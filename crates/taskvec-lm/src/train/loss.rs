@@ -55,9 +55,10 @@ fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len().max(1) as f64
 }
 
-/// The sample standard deviation (n − 1), which is what `torch.std` and so TRL use; 0 for a single value.
-fn deviation(values: &[f64]) -> f64 {
-    if values.len() < 2 {
+/// The sample standard deviation (n − 1), which is what `torch.std` and so TRL use; exactly 0 where all
+/// are equal, a single value included.
+pub(super) fn deviation(values: &[f64]) -> f64 {
+    if values.iter().all(|value| *value == values[0]) {
         return 0.0;
     }
     let mean = mean(values);
@@ -73,6 +74,11 @@ pub fn advantages(rewards: &[f64], group: usize, scale: RewardScale) -> Vec<f64>
     let whole = deviation(rewards);
     let mut advantages = Vec::with_capacity(rewards.len());
     for rewards in rewards.chunks(group.max(1)) {
+        if rewards.iter().all(|reward| *reward == rewards[0]) {
+            // Exactly nothing to learn; the mean of equal values may differ from them by rounding.
+            advantages.resize(advantages.len() + rewards.len(), 0.0);
+            continue;
+        }
         let mean = mean(rewards);
         let divisor = match scale {
             RewardScale::Group => deviation(rewards) + DEVIATION_FLOOR,

@@ -10,6 +10,7 @@
 //! Not covered: adapters, mixed precision, several machines. The optimiser works on host memory.
 
 pub mod batch;
+pub mod grpo;
 pub mod initialization;
 pub mod learner;
 pub mod loss;
