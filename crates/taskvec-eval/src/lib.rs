@@ -1,12 +1,26 @@
 //! Measuring models: benchmarks as typed Rust, answer extraction, perturbations, records, statistics and
 //! reports.
 //!
-//! Not covered here: tensors and tokens. A language model is whatever implements [`Generator`].
+//! The way of a number: a [`Task`] gives documents and prompts, a [`Generator`] answers them,
+//! [`run::evaluate`] scores the answers and keeps a [`run::Record`] of each, [`statistics`] says how sure
+//! one may be, and a [`Report`] is the table. Not covered: tensors and tokens; a language model is whatever
+//! implements [`Generator`].
 
 pub mod condition;
+mod error;
+pub mod extraction;
 pub mod generator;
 pub mod micro;
 pub mod random;
+pub mod report;
+pub mod run;
+mod split;
+pub mod statistics;
+pub mod task;
 
 pub use condition::Condition;
+pub use error::{Error, Result};
 pub use generator::Generator;
+pub use report::Report;
+pub use split::Split;
+pub use task::{Registry, Task};

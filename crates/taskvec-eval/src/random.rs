@@ -31,6 +31,14 @@ impl Random {
         Self { state }
     }
 
+    /// A key for [`Random::derive`] from a name (FNV-1a).
+    #[must_use]
+    pub fn key(name: &str) -> u64 {
+        name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        })
+    }
+
     /// The next 64 random bits.
     pub fn next_u64(&mut self) -> u64 {
         self.state = self.state.wrapping_add(GAMMA);

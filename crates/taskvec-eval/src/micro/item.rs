@@ -120,7 +120,7 @@ impl Item {
             return Some(clean);
         }
         let puzzle = self.problem.puzzle()?;
-        let mut random = Random::derive(&[seed, condition as u64, stable_key(&self.id)]);
+        let mut random = Random::derive(&[seed, condition as u64, Random::key(&self.id)]);
         let mut scene = if condition.reorders() {
             puzzle.reordered(&mut random)
         } else {
@@ -192,11 +192,4 @@ impl Item {
     pub fn canonical(&self) -> String {
         self.problem.canonical()
     }
-}
-
-/// FNV-1a: turns an identity into a key for [`Random::derive`].
-fn stable_key(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    })
 }

@@ -22,6 +22,7 @@ mod item;
 mod object_counting;
 mod scene;
 mod science;
+mod scoring;
 mod shuffled_objects;
 pub mod vocabulary;
 mod word_problem;
@@ -31,53 +32,27 @@ mod tests;
 
 pub use corpus::vocabulary_corpus;
 pub use item::{Item, Solution};
+pub use scoring::{Extraction, score};
 
 use crate::condition::Condition;
 use crate::random::Random;
+pub use crate::split::Split;
 use chat::Exchange;
 use coin_flip::CoinFlip;
 use object_counting::ObjectCounting;
 use scene::Puzzle;
 use science::Science;
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use shuffled_objects::ShuffledObjects;
 use std::fmt;
 use word_problem::WordProblem;
 
-/// Which half of the problems.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Split {
-    /// Seven eighths of all problems: what models learn from.
-    Train,
-    /// One eighth of all problems: what they are measured on.
-    Test,
-}
-
-impl Split {
-    /// `train` or `test`.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Train => "train",
-            Self::Test => "test",
-        }
-    }
-
-    /// The split that a problem belongs to.
-    fn of(canonical: &str) -> Self {
-        if Sha256::digest(canonical.as_bytes())[0] % 8 == 0 {
-            Self::Test
-        } else {
-            Self::Train
-        }
-    }
-}
-
-impl fmt::Display for Split {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(self.name())
+/// The split that a problem belongs to: one in eight is a test problem.
+fn split_of(canonical: &str) -> Split {
+    if Sha256::digest(canonical.as_bytes())[0].is_multiple_of(8) {
+        Split::Test
+    } else {
+        Split::Train
     }
 }
 
@@ -154,7 +129,7 @@ impl MicroTask {
             },
             Self::Sciq => Problem::Science(Science::generate(3 + cycle(2, 1), random)),
             Self::Chat => Problem::Chat(match split {
-                Split::Train if index % 3 == 0 => Exchange::greeting(random),
+                Split::Train if index.is_multiple_of(3) => Exchange::greeting(random),
                 _ => Exchange::instruction(random),
             }),
         }
@@ -203,7 +178,7 @@ impl Problem {
     fn belongs_to(&self, split: Split) -> bool {
         match self {
             Self::Chat(exchange) if exchange.is_greeting => split == Split::Train,
-            _ => Split::of(&self.canonical()) == split,
+            _ => split_of(&self.canonical()) == split,
         }
     }
 }

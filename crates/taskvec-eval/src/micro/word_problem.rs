@@ -85,7 +85,7 @@ impl WordProblem {
     fn sentence(&self, event: Event) -> String {
         let gender = gender(self.person);
         // Half of the sentences open with the pronoun and half with "Then".
-        let subject = if event.wording % 2 == 0 {
+        let subject = if event.wording.is_multiple_of(2) {
             gender.subject_capital().to_owned()
         } else {
             format!("Then {}", gender.subject())

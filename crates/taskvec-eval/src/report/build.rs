@@ -1,0 +1,157 @@
+//! Counting records.
+
+use super::{Difference, Report, Row, SCHEMA_VERSION};
+use crate::error::{Error, Result};
+use crate::generator::Finish;
+use crate::run::Record;
+use crate::statistics::{PairedCounts, Z_95, holm, mcnemar_exact, newcombe_paired, wilson};
+use std::collections::BTreeMap;
+
+/// The samples of one row, by document and number.
+type Samples<'a> = BTreeMap<(&'a str, u32), &'a Record>;
+
+impl Report {
+    /// Computes every row from `records`, and compares each with the row of `baseline`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoBaseline`] where a cell has no records of the baseline, [`Error::Unpaired`] where two
+    /// models were asked different documents, [`Error::AmbiguousSample`] where a model has two answers to
+    /// one question.
+    pub fn build(records: &[Record], baseline: Option<&str>) -> Result<Self> {
+        let mut cells: Vec<(&Record, Samples<'_>)> = Vec::new();
+        for record in records {
+            let place = cells
+                .iter()
+                .position(|(first, _)| same_cell(first, record) && first.model == record.model);
+            let place = place.unwrap_or_else(|| {
+                cells.push((record, Samples::new()));
+                cells.len() - 1
+            });
+            if cells[place]
+                .1
+                .insert((&record.doc_id, record.sample), record)
+                .is_some()
+            {
+                return Err(Error::AmbiguousSample {
+                    model: record.model.clone(),
+                    task: record.task.clone(),
+                    condition: record.condition,
+                    document: record.doc_id.clone(),
+                });
+            }
+        }
+
+        let mut rows = Vec::new();
+        for (first, samples) in &cells {
+            let difference = match baseline {
+                Some(baseline) if first.model != baseline => {
+                    let against = cells
+                        .iter()
+                        .find(|(other, _)| same_cell(first, other) && other.model == baseline)
+                        .ok_or_else(|| Error::NoBaseline {
+                            baseline: baseline.to_owned(),
+                            task: first.task.clone(),
+                            condition: first.condition,
+                        })?;
+                    Some(difference(first, samples, baseline, &against.1)?)
+                }
+                _ => None,
+            };
+            rows.push(row(first, samples, difference));
+        }
+
+        let p_values: Vec<f64> = rows
+            .iter()
+            .filter_map(|row| row.difference.as_ref())
+            .map(|difference| difference.p_value)
+            .collect();
+        let differences = rows.iter_mut().filter_map(|row| row.difference.as_mut());
+        for (difference, adjusted) in differences.zip(holm(&p_values)) {
+            difference.p_value_adjusted = adjusted;
+        }
+        Ok(Self {
+            schema_version: SCHEMA_VERSION,
+            confidence: 0.95,
+            baseline: baseline.map(str::to_owned),
+            rows,
+            conclusion: None,
+        })
+    }
+}
+
+fn same_cell(left: &Record, right: &Record) -> bool {
+    left.task == right.task
+        && left.task_version == right.task_version
+        && left.condition == right.condition
+}
+
+fn row(first: &Record, samples: &Samples<'_>, difference: Option<Difference>) -> Row {
+    let count = |is_counted: &dyn Fn(&Record) -> bool| {
+        samples.values().filter(|record| is_counted(record)).count() as u64
+    };
+    let n = samples.len() as u64;
+    let correct = count(&|record| record.score.correct);
+    let flexible_correct = count(&|record| record.score.flexible_correct);
+    let interval = wilson(correct, n, Z_95);
+    let tokens: usize = samples.values().map(|record| record.token_count).sum();
+    Row {
+        model: first.model.clone(),
+        expression: first.expression.clone(),
+        task: first.task.clone(),
+        task_version: first.task_version.clone(),
+        metric: first.metric,
+        condition: first.condition,
+        n,
+        correct,
+        accuracy: correct as f64 / n as f64,
+        ci_low: interval.low,
+        ci_high: interval.high,
+        flexible_correct,
+        flexible_accuracy: flexible_correct as f64 / n as f64,
+        mean_tokens: tokens as f64 / n as f64,
+        truncated: count(&|record| record.finish == Some(Finish::Length)),
+        difference,
+    }
+}
+
+/// The comparison, its p value not yet adjusted.
+fn difference(
+    first: &Record,
+    samples: &Samples<'_>,
+    baseline: &str,
+    against: &Samples<'_>,
+) -> Result<Difference> {
+    let unmatched: Vec<&str> = samples
+        .keys()
+        .filter(|key| !against.contains_key(key))
+        .chain(against.keys().filter(|key| !samples.contains_key(key)))
+        .map(|(document, _)| *document)
+        .collect();
+    if let Some(example) = unmatched.first() {
+        return Err(Error::Unpaired {
+            model: first.model.clone(),
+            baseline: baseline.to_owned(),
+            task: first.task.clone(),
+            condition: first.condition,
+            differing: unmatched.len(),
+            example: (*example).to_owned(),
+        });
+    }
+    // The same keys in the same order.
+    let pairs = samples.values().zip(against.values());
+    let counts =
+        PairedCounts::count(pairs.map(|(one, other)| (one.score.correct, other.score.correct)));
+    let interval = newcombe_paired(counts, Z_95);
+    let p_value = mcnemar_exact(counts);
+    Ok(Difference {
+        baseline: baseline.to_owned(),
+        value: counts.difference(),
+        ci_low: interval.low,
+        ci_high: interval.high,
+        gained: counts.only_first,
+        lost: counts.only_second,
+        p_value,
+        p_value_adjusted: p_value,
+    })
+}

@@ -1,0 +1,197 @@
+//! A report for reading.
+
+use super::{Difference, Report, Row, SIGNIFICANCE, Table, Verdict};
+use crate::condition::Condition;
+
+impl Report {
+    /// Models down, tasks and conditions across: accuracy in percent, and in parentheses the difference to
+    /// the baseline in points, starred where it is one ([`Difference::verdict`]).
+    #[must_use]
+    pub fn overview(&self) -> Table {
+        let cells = self.cells();
+        let mut header = vec!["model".to_owned()];
+        header.extend(
+            cells
+                .iter()
+                .map(|&(task, condition)| title(task, condition)),
+        );
+        let rows = self
+            .models()
+            .into_iter()
+            .map(|model| {
+                let values = cells.iter().map(|&(task, condition)| {
+                    self.row(model, task, condition)
+                        .map_or_else(String::new, summary)
+                });
+                std::iter::once(model.to_owned()).chain(values).collect()
+            })
+            .collect();
+        Table { header, rows }
+    }
+
+    /// For each task and condition a table with intervals, differences, and tests.
+    #[must_use]
+    pub fn details(&self) -> Vec<(String, Table)> {
+        let header = [
+            "model",
+            "n",
+            "accuracy",
+            "95 % interval",
+            "difference",
+            "95 % interval",
+            "p",
+            "adjusted p",
+        ];
+        self.cells()
+            .into_iter()
+            .map(|(task, condition)| {
+                let rows = self
+                    .rows
+                    .iter()
+                    .filter(|row| row.task == task && row.condition == condition);
+                let table = Table {
+                    header: header.map(str::to_owned).to_vec(),
+                    rows: rows.map(detail).collect(),
+                };
+                (title(task, condition), table)
+            })
+            .collect()
+    }
+
+    /// Overview, details, legend and conclusion for a terminal.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        let mut text = self.overview().to_text();
+        for (title, table) in self.details() {
+            text.push_str(&format!("\n{title}\n{}", table.to_text()));
+        }
+        text.push_str(&format!("\n{}\n", self.legend()));
+        if let Some(conclusion) = &self.conclusion {
+            text.push_str(&format!("\n{conclusion}\n"));
+        }
+        text
+    }
+
+    /// The same as Markdown.
+    #[must_use]
+    pub fn to_markdown(&self) -> String {
+        let mut text = self.overview().to_markdown();
+        for (title, table) in self.details() {
+            text.push_str(&format!("\n### {title}\n\n{}", table.to_markdown()));
+        }
+        text.push_str(&format!("\n{}\n", self.legend()));
+        if let Some(conclusion) = &self.conclusion {
+            text.push_str(&format!("\n{conclusion}\n"));
+        }
+        text
+    }
+
+    /// How the numbers were made.
+    #[must_use]
+    pub fn legend(&self) -> String {
+        let accuracy = "Accuracy in percent with Wilson's 95 % interval.";
+        match &self.baseline {
+            None => accuracy.to_owned(),
+            Some(baseline) => format!(
+                "{accuracy} Difference to `{baseline}` in points on the same questions, with Newcombe's paired \
+                 interval and McNemar's exact test; p adjusted for all comparisons in this report (Holm). \
+                 * marks a difference whose interval excludes 0 and whose adjusted p is below {SIGNIFICANCE}."
+            ),
+        }
+    }
+
+    fn models(&self) -> Vec<&str> {
+        distinct(self.rows.iter().map(|row| row.model.as_str()))
+    }
+
+    fn cells(&self) -> Vec<(&str, Condition)> {
+        distinct(
+            self.rows
+                .iter()
+                .map(|row| (row.task.as_str(), row.condition)),
+        )
+    }
+}
+
+fn distinct<T: PartialEq>(values: impl Iterator<Item = T>) -> Vec<T> {
+    let mut seen = Vec::new();
+    for value in values {
+        if !seen.contains(&value) {
+            seen.push(value);
+        }
+    }
+    seen
+}
+
+fn title(task: &str, condition: Condition) -> String {
+    match condition {
+        Condition::Clean => task.to_owned(),
+        _ => format!("{task} {condition}"),
+    }
+}
+
+fn star(difference: &Difference) -> &'static str {
+    match difference.verdict() {
+        Verdict::Undecided => "",
+        Verdict::Higher | Verdict::Lower => "*",
+    }
+}
+
+fn summary(row: &Row) -> String {
+    let accuracy = percent(row.accuracy);
+    match &row.difference {
+        Some(difference) => format!(
+            "{accuracy} ({}{})",
+            points(difference.value),
+            star(difference)
+        ),
+        None => accuracy,
+    }
+}
+
+fn detail(row: &Row) -> Vec<String> {
+    let mut cells = vec![
+        row.model.clone(),
+        row.n.to_string(),
+        percent(row.accuracy),
+        format!("{} to {}", percent(row.ci_low), percent(row.ci_high)),
+    ];
+    match &row.difference {
+        Some(difference) => cells.extend([
+            format!("{}{}", points(difference.value), star(difference)),
+            format!(
+                "{} to {}",
+                points(difference.ci_low),
+                points(difference.ci_high)
+            ),
+            p_value(difference.p_value),
+            p_value(difference.p_value_adjusted),
+        ]),
+        None => cells.extend(std::iter::repeat_n(String::new(), 4)),
+    }
+    cells
+}
+
+/// A share in percent, one decimal.
+pub(super) fn percent(share: f64) -> String {
+    format!("{:.1}", 100.0 * share)
+}
+
+/// A difference of shares in points, one decimal, always signed; what rounds to zero has no minus.
+pub(super) fn points(difference: f64) -> String {
+    let text = format!("{:+.1}", 100.0 * difference);
+    if text == "-0.0" {
+        "+0.0".to_owned()
+    } else {
+        text
+    }
+}
+
+/// Three decimals, or `<0.001`.
+pub(super) fn p_value(p: f64) -> String {
+    if p < 0.001 {
+        "<0.001".to_owned()
+    } else {
+        format!("{p:.3}")
+    }
+}

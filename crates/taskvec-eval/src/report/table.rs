@@ -1,0 +1,116 @@
+//! Rectangles of text.
+
+/// A table whose first column is text and whose others are numbers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Table {
+    /// Names of the columns.
+    pub header: Vec<String>,
+    /// The cells, as many in each row as the header has.
+    pub rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    /// Aligned columns for a terminal, two spaces between them, a line under the header.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        let widths = self.widths(|cell| cell.chars().count());
+        let rule: Vec<String> = widths.iter().map(|&width| "─".repeat(width)).collect();
+        std::iter::once(&self.header)
+            .chain(std::iter::once(&rule))
+            .chain(&self.rows)
+            .map(|cells| format!("{}\n", align(cells, &widths, "  ").trim_end()))
+            .collect()
+    }
+
+    /// A Markdown table, aligned in its source too.
+    #[must_use]
+    pub fn to_markdown(&self) -> String {
+        let escaped = Self {
+            header: self.header.iter().map(|cell| escape(cell)).collect(),
+            rows: self
+                .rows
+                .iter()
+                .map(|cells| cells.iter().map(|cell| escape(cell)).collect())
+                .collect(),
+        };
+        let widths = escaped.widths(|cell| cell.chars().count().max(3));
+        let rule: Vec<String> = widths
+            .iter()
+            .enumerate()
+            .map(|(column, &width)| {
+                if column == 0 {
+                    "-".repeat(width)
+                } else {
+                    format!("{}:", "-".repeat(width - 1))
+                }
+            })
+            .collect();
+        std::iter::once(&escaped.header)
+            .chain(std::iter::once(&rule))
+            .chain(&escaped.rows)
+            .map(|cells| format!("| {} |\n", align(cells, &widths, " | ")))
+            .collect()
+    }
+
+    fn widths(&self, width: impl Fn(&str) -> usize) -> Vec<usize> {
+        (0..self.header.len())
+            .map(|column| {
+                let cells = std::iter::once(&self.header)
+                    .chain(&self.rows)
+                    .filter_map(|cells| cells.get(column));
+                cells.map(|cell| width(cell)).max().unwrap_or(0)
+            })
+            .collect()
+    }
+}
+
+fn align(cells: &[String], widths: &[usize], separator: &str) -> String {
+    let padded: Vec<String> = cells
+        .iter()
+        .zip(widths)
+        .enumerate()
+        .map(|(column, (cell, &width))| {
+            if column == 0 {
+                format!("{cell:<width$}")
+            } else {
+                format!("{cell:>width$}")
+            }
+        })
+        .collect();
+    padded.join(separator)
+}
+
+fn escape(cell: &str) -> String {
+    cell.replace('\\', "\\\\")
+        .replace('|', "\\|")
+        .replace(['\n', '\r'], " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table() -> Table {
+        let row = |cells: [&str; 2]| cells.map(str::to_owned).to_vec();
+        Table {
+            header: row(["model", "n"]),
+            rows: vec![row(["a|b", "12"]), row(["−1 größer", "3"])],
+        }
+    }
+
+    #[test]
+    fn text_is_aligned() {
+        assert_eq!(
+            table().to_text(),
+            "model       n\n─────────  ──\na|b        12\n−1 größer   3\n"
+        );
+    }
+
+    #[test]
+    fn markdown_keeps_bars_in_their_cells() {
+        assert_eq!(
+            table().to_markdown(),
+            "| model     |   n |\n| --------- | --: |\n| a\\|b      |  12 |\n| −1 größer |   3 |\n"
+        );
+    }
+}

@@ -1,0 +1,16 @@
+//! Asking a model the documents of tasks under conditions, and keeping what it answered.
+//!
+//! Every finished sample is a line in the [`RecordLog`] before the next batch begins, and a run that finds
+//! its samples there does not ask again. What a report says is computed from [`Record`]s and nothing else.
+//! Not covered: how a model is loaded, and several models at once.
+
+mod evaluate;
+mod log;
+mod record;
+
+#[cfg(test)]
+mod tests;
+
+pub use evaluate::{Cell, Progress, RunOptions, Subject, cells, evaluate};
+pub use log::RecordLog;
+pub use record::{Record, Request, prompt_hash};

@@ -1,0 +1,239 @@
+//! The micro world's tasks as benchmarks.
+
+use super::{
+    Document, Generative, MultipleChoice, PromptForm, Protocol, SampleScore, Selection, Task,
+};
+use crate::condition::Condition;
+use crate::error::{Error, Result};
+use crate::generator::{Completion, Message, Prompt};
+use crate::micro::{Extraction, Item, MicroTask, score};
+use std::collections::BTreeMap;
+
+/// Documents asked by default: 95 % intervals of at most ±5.7 points, in seconds on a laptop.
+const DEFAULT_LIMIT: usize = 300;
+
+/// Adapts a [`MicroTask`] to [`Task`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MicroBenchmark(pub MicroTask);
+
+impl From<Item> for Document {
+    fn from(item: Item) -> Self {
+        Self {
+            id: item.id,
+            kind: item.kind.to_owned(),
+            condition: item.condition,
+            support: item.support,
+            question: item.question,
+            choices: item.choices,
+            reference: item.answer,
+            fields: BTreeMap::from([("difficulty".to_owned(), item.difficulty.to_string())]),
+        }
+    }
+}
+
+impl Task for MicroBenchmark {
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    fn version(&self) -> &str {
+        self.0.version()
+    }
+
+    fn conditions(&self) -> &[Condition] {
+        self.0.conditions()
+    }
+
+    fn default_limit(&self) -> usize {
+        DEFAULT_LIMIT
+    }
+
+    fn documents(&self, selection: &Selection) -> Result<Vec<Document>> {
+        (0..selection.limit.unwrap_or(DEFAULT_LIMIT) as u64)
+            .map(|index| {
+                self.0
+                    .generate(selection.split, selection.seed, index)
+                    .with_condition(selection.condition, selection.seed)
+                    .map(Document::from)
+                    .ok_or_else(|| Error::UnsupportedCondition {
+                        task: self.0.name().to_owned(),
+                        condition: selection.condition,
+                        supported: self.0.conditions().to_vec(),
+                    })
+            })
+            .collect()
+    }
+
+    fn protocol(&self) -> Protocol<'_> {
+        match self.0 {
+            MicroTask::Gsm | MicroTask::Bbh | MicroTask::Chat => Protocol::Generative(self),
+            MicroTask::Sciq => Protocol::MultipleChoice(self),
+        }
+    }
+}
+
+impl Generative for MicroBenchmark {
+    fn prompt(&self, document: &Document, form: PromptForm) -> Prompt {
+        match form {
+            PromptForm::Base => Prompt::Text(format!("Q: {}\nA:", document.question)),
+            PromptForm::Chat => Prompt::Chat(vec![Message::user(document.question.clone())]),
+        }
+    }
+
+    /// No reference solution has a second line: what follows a newline is the next question, made up.
+    fn stop(&self, _form: PromptForm) -> Vec<String> {
+        vec!["\n".to_owned()]
+    }
+
+    /// The longest reference solutions take under 50 tokens where every word is one.
+    fn max_new_tokens(&self) -> usize {
+        match self.0 {
+            MicroTask::Chat => 32,
+            _ => 64,
+        }
+    }
+
+    fn score(&self, document: &Document, completion: &Completion) -> SampleScore {
+        score(
+            Extraction::of(self.0, &document.kind),
+            &document.reference,
+            &completion.text,
+        )
+    }
+}
+
+impl MultipleChoice for MicroBenchmark {
+    /// Plain text whatever the form, as the harness asks without a chat template: the choices are
+    /// continuations of a text, and a turn of a chat would make them something else.
+    fn prompt(&self, document: &Document, _form: PromptForm) -> Prompt {
+        Prompt::Text(format!(
+            "{}\nQuestion: {}\nAnswer:",
+            document.support.trim_start(),
+            document.question
+        ))
+    }
+
+    fn continuations(&self, document: &Document, _form: PromptForm) -> Vec<String> {
+        document
+            .choices
+            .iter()
+            .map(|choice| format!(" {choice}"))
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::generator::Likelihood;
+    use crate::micro::{Solution, Split};
+
+    #[test]
+    fn documents_are_the_items_and_prompts_are_theirs() {
+        let selection = Selection {
+            condition: Condition::Adversarial,
+            limit: Some(9),
+            seed: 3,
+            ..Selection::test()
+        };
+        let documents = MicroBenchmark(MicroTask::Bbh)
+            .documents(&selection)
+            .unwrap();
+        assert_eq!(documents.len(), 9);
+        for (index, document) in documents.iter().enumerate() {
+            let item = MicroTask::Bbh.generate(Split::Test, 3, index as u64);
+            let item = item.with_condition(Condition::Adversarial, 3).unwrap();
+            let task = MicroBenchmark(MicroTask::Bbh);
+            assert_eq!(
+                Generative::prompt(&task, document, PromptForm::Base),
+                item.base_prompt()
+            );
+            assert_eq!(
+                Generative::prompt(&task, document, PromptForm::Chat),
+                item.chat_prompt()
+            );
+            assert_eq!(document.reference, item.answer);
+        }
+        let longer = MicroBenchmark(MicroTask::Bbh)
+            .documents(&Selection {
+                limit: Some(12),
+                ..selection
+            })
+            .unwrap();
+        assert_eq!(longer[..9], documents[..]);
+    }
+
+    #[test]
+    fn reference_solutions_fit_the_limit() {
+        for task in [MicroTask::Gsm, MicroTask::Bbh, MicroTask::Chat] {
+            for index in 0..500 {
+                let item = task.generate(Split::Test, 0, index);
+                let text = item.solution(Solution::StepByStep);
+                // An upper bound on tokens where words are single: every word, every other character.
+                let words = text
+                    .split(|c: char| !c.is_ascii_alphabetic())
+                    .filter(|word| !word.is_empty())
+                    .count();
+                let others = text.chars().filter(|c| !c.is_ascii_alphabetic()).count();
+                assert!(
+                    words + others - text.matches(' ').count() / 2
+                        <= MicroBenchmark(task).max_new_tokens(),
+                    "{text}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn multiple_choice_follows_the_harness() {
+        let task = MicroBenchmark(MicroTask::Sciq);
+        let mut document = task
+            .documents(&Selection {
+                limit: Some(1),
+                ..Selection::test()
+            })
+            .unwrap()
+            .remove(0);
+        document.choices = ["sea", "longer", "owl", "river"]
+            .map(str::to_owned)
+            .to_vec();
+        document.reference = "river".to_owned();
+        let score = |sums: [f64; 4]| {
+            let likelihoods = sums.map(|log_probability| Likelihood {
+                log_probability,
+                is_greedy: false,
+                token_count: 1,
+            });
+            MultipleChoice::score(&task, &document, &likelihoods)
+        };
+        assert!(score([-4.0, -3.0, -2.0, -1.0]).correct);
+        // A tie goes to the earlier choice, and the right one is last.
+        assert_eq!(
+            score([-1.0, -3.0, -2.0, -1.0]).strict.as_deref(),
+            Some("sea")
+        );
+        // By character: -3/3, -3/6, -3/3, -3.5/5.
+        let both = score([-3.0, -3.0, -3.0, -3.5]);
+        assert_eq!(
+            (both.strict.as_deref(), both.flexible.as_deref()),
+            (Some("sea"), Some("longer"))
+        );
+        assert_eq!(task.continuations(&document, PromptForm::Chat)[3], " river");
+    }
+
+    #[test]
+    fn a_condition_that_is_not_there_is_refused() {
+        let selection = Selection {
+            condition: Condition::Noise,
+            ..Selection::test()
+        };
+        let error = MicroBenchmark(MicroTask::Sciq)
+            .documents(&selection)
+            .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "task `micro-sciq` has no condition `noise`: it has clean"
+        );
+        assert_eq!(error.hint().unwrap(), "ask for `clean`");
+    }
+}
