@@ -9,6 +9,8 @@ mod config;
 mod fused;
 mod rotary;
 
+pub(crate) use fused::exponential;
+
 pub use cache::KeyValueCache;
 pub use config::DecoderConfig;
 pub use rotary::RotaryTable;

@@ -29,9 +29,9 @@ impl<'a> Forward<'a> {
         self.decoder.embedding.device()
     }
 
-    /// Logits `[N, V]` at the N positions of `batch` that carry loss, and their targets `[N]`.
+    /// Logits `[N, V]` at the N positions of `batch` that carry loss, and their N targets.
     #[must_use]
-    pub fn logits(&self, batch: &Batch) -> (Tensor<2>, Tensor<1, Int>) {
+    pub fn logits<'b>(&self, batch: &'b Batch) -> (Tensor<2>, &'b [i32]) {
         let device = self.device();
         let row = |values: &[i32]| {
             let data = TensorData::new(values.to_vec(), [values.len()]);
@@ -43,7 +43,7 @@ impl<'a> Forward<'a> {
             .hidden(row(&batch.tokens).reshape([b, t]), self.rotary);
         let [_, _, c] = hidden.dims();
         let carrying = hidden.reshape([b * t, c]).select(0, row(&batch.positions));
-        (self.decoder.logits(carrying), row(&batch.targets))
+        (self.decoder.logits(carrying), &batch.targets)
     }
 }
 

@@ -5,7 +5,7 @@
 /// Range reduction to r in ±ln 2 / 2 and a degree 6 polynomial (Cephes `expf`); the library's
 /// `expf` is a call per element, which keeps a softmax from vectorising.
 #[inline(always)]
-pub(super) fn exp(x: f32) -> f32 {
+pub(crate) fn exp(x: f32) -> f32 {
     const LN2_HIGH: f32 = 0.693_359_4;
     const LN2_LOW: f32 = -2.121_944_4e-4;
     let x = x.clamp(-87.0, 88.0);

@@ -10,7 +10,7 @@
 
 mod attention;
 mod autodiff;
-mod exponential;
+pub(crate) mod exponential;
 mod norm;
 mod rotary;
 mod swiglu;
