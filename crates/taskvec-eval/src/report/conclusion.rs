@@ -46,7 +46,7 @@ impl Report {
                 best
             }
         })?;
-        let mut clauses = vec![lead(baseline, best, gain, additions.len())];
+        let mut clauses = vec![lead(baseline, best, gain, &additions)];
         clauses.extend(
             additions
                 .iter()
@@ -107,37 +107,52 @@ impl Report {
     }
 }
 
-fn lead(baseline: &Row, best: &Row, gain: &Difference, strengths: usize) -> String {
+fn lead(
+    baseline: &Row,
+    best: &Row,
+    gain: &Difference,
+    additions: &[(&Row, &Difference)],
+) -> String {
+    let strengths = additions.len();
     let opening = format!("On {} (n = {})", best.task, best.n);
     let values = format!(
         "from {} % to {} %",
         percent(baseline.accuracy),
         percent(best.accuracy)
     );
-    let choice = match strengths {
-        1 => format!("`{}`", best.model),
-        _ => format!("`{}`, the best of {strengths} strengths tried", best.model),
+    let (inside, apart) = match strengths {
+        1 => (format!("`{}`", best.model), format!("`{}`", best.model)),
+        _ => {
+            let rank = format!("the best of {strengths} strengths tried");
+            (
+                format!("`{}`, {rank}", best.model),
+                format!("`{}` ({rank})", best.model),
+            )
+        }
     };
     let test = format!("adjusted p {}", p_equation(gain.p_value_adjusted));
     match gain.verdict() {
         Verdict::Higher => {
             format!(
-                "{opening}, adding the vector ({choice}) raises accuracy {values}, {}, {test}",
+                "{opening}, adding the vector ({inside}) raises accuracy {values}, {}, {test}",
                 by(gain)
             )
         }
         Verdict::Undecided => format!(
-            "{opening}, adding the vector makes no measurable difference: {choice} takes accuracy {values}, {}, {test}",
+            "{opening}, adding the vector makes no measurable difference: {apart} takes accuracy {values}, {}, {test}",
             by_signed(gain)
         ),
         Verdict::Lower => {
-            let every = if strengths == 1 {
-                ""
-            } else {
+            let all_lower = additions
+                .iter()
+                .all(|(_, other)| other.verdict() == Verdict::Lower);
+            let every = if strengths > 1 && all_lower {
                 " at every strength"
+            } else {
+                ""
             };
             format!(
-                "{opening}, adding the vector lowers accuracy{every}: {choice} takes it {values}, {}, {test}",
+                "{opening}, adding the vector lowers accuracy{every}: {apart} takes it {values}, {}, {test}",
                 by(gain)
             )
         }

@@ -164,10 +164,10 @@ fn a_gain_is_called_a_gain() {
     assert_eq!(
         conclusion(&report),
         "On micro-gsm (n = 100), adding the vector (`target + v`, the best of 2 strengths tried) raises accuracy \
-         from 40.0 % to 90.0 %, by 50.0 points (95 % interval 39.7 to 59.4), adjusted p < 0.001; \
-         subtracting it lowers accuracy by 25.0 points (95 % interval 16.9 to 34.3); \
-         a random vector of the same size makes no measurable difference (+0.0 points, 95 % interval -3.5 to 3.5); \
-         under adversarial perturbation the gain is 40.0 points (95 % interval 29.6 to 49.4)."
+         from 40.0 % to 90.0 %, by 50.0 points (95 % interval 39.2 to 59.1), adjusted p < 0.001; \
+         subtracting it lowers accuracy by 25.0 points (95 % interval 16.2 to 33.6); \
+         a random vector of the same size makes no measurable difference (+0.0 points, 95 % interval -2.1 to 2.1); \
+         under adversarial perturbation the gain is 40.0 points (95 % interval 29.5 to 48.8)."
     );
 }
 
@@ -176,8 +176,8 @@ fn nothing_is_called_nothing() {
     let report = study([43, 41], 38, 42, Some((30, 31)));
     let text = conclusion(&report);
     assert!(text.starts_with(
-        "On micro-gsm (n = 100), adding the vector makes no measurable difference: `target + v`, the best of 2 \
-         strengths tried takes accuracy from 40.0 % to 43.0 %, by +3.0 points"
+        "On micro-gsm (n = 100), adding the vector makes no measurable difference: `target + v` (the best of 2 \
+         strengths tried) takes accuracy from 40.0 % to 43.0 %, by +3.0 points"
     ), "{text}");
     assert!(
         text.contains(
@@ -196,8 +196,8 @@ fn a_loss_is_called_a_loss() {
     let report = study([20, 10], 70, 40, Some((30, 10)));
     let text = conclusion(&report);
     assert!(text.starts_with(
-        "On micro-gsm (n = 100), adding the vector lowers accuracy at every strength: `target + v`, the best of 2 \
-         strengths tried takes it from 40.0 % to 20.0 %, by 20.0 points"
+        "On micro-gsm (n = 100), adding the vector lowers accuracy at every strength: `target + v` (the best of 2 \
+         strengths tried) takes it from 40.0 % to 20.0 %, by 20.0 points"
     ), "{text}");
     assert!(
         text.contains("; subtracting it raises accuracy by 30.0 points"),
@@ -295,11 +295,11 @@ fn tables_show_every_model_and_cell() {
     let text = report.to_text();
     assert!(
         text.contains(
-            "target - v    100      15.0   9.3 to 23.3      -25.0*  -34.3 to -16.9  <0.001"
+            "target - v    100      15.0   9.3 to 23.3      -25.0*  -33.6 to -16.2  <0.001"
         ),
         "{text}"
     );
-    assert!(text.ends_with("(95 % interval 29.6 to 49.4).\n"));
+    assert!(text.ends_with("(95 % interval 29.5 to 48.8).\n"));
     assert!(
         report
             .to_markdown()

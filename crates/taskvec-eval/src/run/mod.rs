@@ -5,8 +5,10 @@
 //! Not covered: how a model is loaded, and several models at once.
 
 mod evaluate;
+mod ledger;
 mod log;
 mod record;
+mod sample;
 
 #[cfg(test)]
 mod tests;
