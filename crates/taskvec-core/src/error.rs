@@ -4,6 +4,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::checkpoint::{IndexError, WeightFormat};
+use crate::dtype::Dtype;
+use crate::expression::ExpressionError;
+use crate::plan::Incompatible;
 use crate::safetensors::HeaderError;
 use crate::spelling::alternatives;
 
@@ -207,6 +210,31 @@ pub enum Error {
         bytes: u64,
     },
 
+    // Expressions and plans.
+    /// A fault in an expression.
+    #[error(transparent)]
+    Expression(#[from] ExpressionError),
+    /// Checkpoints that do not fit together.
+    #[error("{0}")]
+    Incompatible(Box<Incompatible>),
+    /// An output dtype in which results cannot be stored.
+    #[error("results cannot be stored as {dtype}")]
+    OutputDtype {
+        /// The dtype that was asked for.
+        dtype: Dtype,
+    },
+    /// A tensor that was to be loaded as floating-point numbers and holds none.
+    #[error("tensor `{tensor}` is {dtype}, not floating point")]
+    NotFloat {
+        /// Name of the tensor.
+        tensor: String,
+        /// Its dtype.
+        dtype: Dtype,
+    },
+    /// The caller stopped the work.
+    #[error("the work was cancelled")]
+    Cancelled,
+
     // Output.
     /// Something that must not be lost lies at the destination.
     #[error("`{}` already exists{}", path.display(), if *is_directory { " and is not empty" } else { "" })]
@@ -356,6 +384,9 @@ impl Error {
             Error::FileChanged { .. } => {
                 Some("wait until whatever writes the file has finished, then run again".to_owned())
             }
+            Error::Expression(error) => error.hint(),
+            Error::Incompatible(error) => error.hint(),
+            Error::OutputDtype { .. } => Some("the output dtype is BF16, F16, F32 or F64".to_owned()),
             Error::DestinationExists { .. } => {
                 Some("choose another destination, or pass `--overwrite` to replace it".to_owned())
             }

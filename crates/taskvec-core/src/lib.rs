@@ -5,22 +5,33 @@
 //! the first is read; the plan is streamed into an output directory in bounded memory.
 
 pub mod checkpoint;
+pub mod coefficient;
 pub mod content_hash;
 pub mod dtype;
 pub mod error;
+pub mod execute;
+pub mod expression;
+pub mod method;
 pub mod output;
+pub mod plan;
 pub mod provenance;
 pub mod reference;
 pub mod safetensors;
 mod spelling;
+pub mod statistics;
 
 pub use checkpoint::{
     Checkpoint, CheckpointKind, EmbeddedDirectory, Library, Shard, SideFile, WeightFormat,
 };
+pub use coefficient::Coefficient;
 pub use content_hash::ContentHash;
 pub use dtype::Dtype;
 pub use error::{Error, Result};
+pub use execute::{Progress, Tally, WriteOptions, WriteReport, write};
+pub use expression::{Expression, Kind};
 pub use output::{OutputDirectory, OutputFile, OutputOptions, ShardWriter};
+pub use plan::{Bindings, Plan, PlanOptions, PlannedTensor};
 pub use provenance::Provenance;
 pub use reference::Reference;
 pub use safetensors::TensorInfo;
+pub use statistics::{InspectOptions, Inspection, WeightStatistics, inspect};

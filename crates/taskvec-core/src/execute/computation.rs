@@ -1,0 +1,270 @@
+//! One tensor's formula made ready to run on ranges of elements.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::block::{store_singles, widen};
+use super::float::FloatFormat;
+use super::linear::{LinearKernel, Tally};
+use crate::checkpoint::Checkpoint;
+use crate::coefficient::Coefficient;
+use crate::error::Result;
+use crate::method::{OperandBlock, StreamingMethod, TensorContext};
+use crate::plan::{Operand, Plan, TensorFormula, Terms};
+
+/// A value that is wanted of a tensor: a sum over its operands, rounded to a format.
+pub(crate) struct Root<'a> {
+    pub(crate) terms: &'a Terms<Operand>,
+    pub(crate) format: FloatFormat,
+}
+
+/// What earlier passes found out, for each step.
+pub(crate) type Known = Arc<Vec<Vec<Vec<f64>>>>;
+
+/// A formula with its kernels.
+pub(crate) struct Computation {
+    name: String,
+    elements: u64,
+    inputs: Vec<TensorInput>,
+    steps: Vec<PreparedStep>,
+    roots: Vec<Combination>,
+    everything: Needs,
+}
+
+struct TensorInput {
+    checkpoint: Checkpoint,
+    format: FloatFormat,
+}
+
+struct PreparedStep {
+    method: Arc<dyn StreamingMethod>,
+    operands: Vec<Combination>,
+    /// What must be at hand before the operands can be computed.
+    needs: Needs,
+}
+
+/// Inputs and steps, each in ascending order.
+#[derive(Default, Clone)]
+struct Needs {
+    inputs: BTreeSet<usize>,
+    steps: BTreeSet<usize>,
+}
+
+struct Combination {
+    operands: Vec<Operand>,
+    kernel: LinearKernel,
+    format: FloatFormat,
+}
+
+/// Buffers of one thread, reused from chunk to chunk.
+#[derive(Default)]
+pub(crate) struct Workspace {
+    inputs: Vec<Vec<u8>>,
+    steps: Vec<Vec<u8>>,
+    operands: Vec<Vec<f32>>,
+    result: Vec<f32>,
+    bytes: Vec<u8>,
+    outputs: Vec<Vec<u8>>,
+}
+
+impl Computation {
+    /// Prepares the formula of tensor `name` for the given roots.
+    pub(crate) fn new(plan: &Plan, name: &str, elements: u64, formula: &TensorFormula, roots: &[Root<'_>]) -> Self {
+        let mut inputs = Vec::new();
+        let mut places = Vec::new();
+        let mut compile = |terms: &Terms<Operand>, format: FloatFormat| {
+            let mut operands = Vec::with_capacity(terms.len());
+            let mut typed: Vec<(Coefficient, FloatFormat)> = Vec::with_capacity(terms.len());
+            for (operand, coefficient) in terms.iter() {
+                match operand {
+                    Operand::Step(step) => {
+                        operands.push(Operand::Step(step));
+                        typed.push((coefficient.clone(), FloatFormat::F32));
+                    }
+                    Operand::Input(input) => {
+                        let place = places.iter().position(|known| *known == input).unwrap_or_else(|| {
+                            let checkpoint = plan.input(input).checkpoint.clone();
+                            // The plan lowers to inputs only where they have the tensor in such a format.
+                            let dtype = checkpoint.tensors().get(name).map(|info| info.dtype);
+                            let format = dtype.and_then(FloatFormat::of).unwrap_or(FloatFormat::F32);
+                            inputs.push(TensorInput { checkpoint, format });
+                            places.push(input);
+                            places.len() - 1
+                        });
+                        operands.push(Operand::Input(place));
+                        typed.push((coefficient.clone(), inputs[place].format));
+                    }
+                }
+            }
+            Combination { operands, kernel: LinearKernel::new(&typed, format), format }
+        };
+        let mut steps: Vec<PreparedStep> = Vec::with_capacity(formula.steps.len());
+        for step in &formula.steps {
+            let operands: Vec<Combination> =
+                step.operands.iter().map(|terms| compile(terms, FloatFormat::F32)).collect();
+            let needs = Needs::of(&operands, &steps);
+            steps.push(PreparedStep { method: Arc::clone(&step.method), operands, needs });
+        }
+        let roots: Vec<Combination> = roots.iter().map(|root| compile(root.terms, root.format)).collect();
+        let everything = Needs::of(&roots, &steps);
+        Self { name: name.to_owned(), elements, inputs, steps, roots, everything }
+    }
+
+    pub(crate) fn elements(&self) -> u64 {
+        self.elements
+    }
+
+    /// Steps and their passes, in the order in which they can be made.
+    pub(crate) fn stages(&self) -> Vec<(usize, usize)> {
+        self.everything
+            .steps
+            .iter()
+            .flat_map(|step| (0..self.steps[*step].method.passes()).map(|pass| (*step, pass)))
+            .collect()
+    }
+
+    pub(crate) fn steps(&self) -> usize {
+        self.steps.len()
+    }
+
+    /// Bytes of the widest element that is read or written: what the size of a chunk is measured in.
+    pub(crate) fn widest(&self) -> usize {
+        let inputs = self.inputs.iter().map(|input| input.format);
+        let steps = self.steps.iter().map(|_| FloatFormat::F32);
+        inputs.chain(steps).chain(self.roots.iter().map(|root| root.format)).map(FloatFormat::size_bytes).max().unwrap_or(1)
+    }
+
+    /// Buffers that a chunk needs.
+    pub(crate) fn buffers(&self) -> usize {
+        let operands = self.steps.iter().map(|step| step.operands.len()).max().unwrap_or(0);
+        self.inputs.len() + self.roots.len() + self.steps.len() + operands
+    }
+
+    pub(crate) fn root_size(&self) -> usize {
+        self.roots.first().map_or(1, |root| root.format.size_bytes())
+    }
+
+    fn context(&self) -> TensorContext<'_> {
+        TensorContext { name: &self.name }
+    }
+
+    /// One block of one pass of a step.
+    pub(crate) fn observe(
+        &self,
+        (step, pass): (usize, usize),
+        offset: u64,
+        count: usize,
+        known: &Known,
+        workspace: &mut Workspace,
+    ) -> Result<Vec<f64>> {
+        let prepared = &self.steps[step];
+        self.gather(&prepared.needs, offset, count, known, workspace)?;
+        self.operands(prepared, count, workspace);
+        let operands: Vec<&[f32]> = workspace.operands[..prepared.operands.len()].iter().map(Vec::as_slice).collect();
+        let block = OperandBlock { offset, operands: &operands };
+        Ok(prepared.method.observe(pass, self.context(), &known[step], block))
+    }
+
+    pub(crate) fn merge(&self, (step, pass): (usize, usize), total: &mut [f64], partial: &[f64]) {
+        self.steps[step].method.merge(pass, total, partial);
+    }
+
+    /// The roots on one range of elements, as stored bytes, and what is not finite in the first.
+    pub(crate) fn emit<'w>(
+        &self,
+        offset: u64,
+        count: usize,
+        known: &Known,
+        workspace: &'w mut Workspace,
+    ) -> Result<(Vec<&'w [u8]>, Tally)> {
+        self.gather(&self.everything, offset, count, known, workspace)?;
+        let mut tally = Tally::default();
+        let mut outputs = std::mem::take(&mut workspace.outputs);
+        outputs.resize_with(self.roots.len().max(outputs.len()), Vec::new);
+        for (index, (root, output)) in self.roots.iter().zip(&mut outputs).enumerate() {
+            output.resize(count * root.format.size_bytes(), 0);
+            let mut counted = Tally::default();
+            root.evaluate(workspace, output, &mut counted);
+            if index == 0 {
+                tally = counted;
+            }
+        }
+        workspace.outputs = outputs;
+        Ok((workspace.outputs[..self.roots.len()].iter().map(Vec::as_slice).collect(), tally))
+    }
+
+    /// Reads the inputs and computes the steps that are needed.
+    fn gather(&self, needs: &Needs, offset: u64, count: usize, known: &Known, workspace: &mut Workspace) -> Result<()> {
+        workspace.inputs.resize_with(self.inputs.len().max(workspace.inputs.len()), Vec::new);
+        workspace.steps.resize_with(self.steps.len().max(workspace.steps.len()), Vec::new);
+        for &index in &needs.inputs {
+            let input = &self.inputs[index];
+            let size = input.format.size_bytes();
+            let buffer = &mut workspace.inputs[index];
+            buffer.resize(count * size, 0);
+            input.checkpoint.read_at(&self.name, offset * size as u64, buffer)?;
+        }
+        for &index in &needs.steps {
+            let step = &self.steps[index];
+            self.operands(step, count, workspace);
+            let operands: Vec<&[f32]> =
+                workspace.operands[..step.operands.len()].iter().map(Vec::as_slice).collect();
+            workspace.result.resize(count, 0.0);
+            let block = OperandBlock { offset, operands: &operands };
+            step.method.emit(self.context(), &known[index], block, &mut workspace.result);
+            let stored = &mut workspace.steps[index];
+            stored.resize(count * FloatFormat::F32.size_bytes(), 0);
+            store_singles(&workspace.result, stored);
+        }
+        Ok(())
+    }
+
+    /// Computes the operands of a step as singles.
+    fn operands(&self, step: &PreparedStep, count: usize, workspace: &mut Workspace) {
+        let mut operands = std::mem::take(&mut workspace.operands);
+        let mut bytes = std::mem::take(&mut workspace.bytes);
+        operands.resize_with(step.operands.len().max(operands.len()), Vec::new);
+        bytes.resize(count * FloatFormat::F32.size_bytes(), 0);
+        for (combination, operand) in step.operands.iter().zip(&mut operands) {
+            combination.evaluate(workspace, &mut bytes, &mut Tally::default());
+            operand.resize(count, 0.0);
+            widen(FloatFormat::F32, &bytes, operand);
+        }
+        workspace.operands = operands;
+        workspace.bytes = bytes;
+    }
+}
+
+impl Needs {
+    /// What combinations need, directly or through the steps before them.
+    fn of(combinations: &[Combination], steps: &[PreparedStep]) -> Self {
+        let mut needs = Self::default();
+        for operand in combinations.iter().flat_map(|combination| &combination.operands) {
+            match operand {
+                Operand::Input(input) => {
+                    needs.inputs.insert(*input);
+                }
+                Operand::Step(step) => {
+                    needs.steps.insert(*step);
+                    needs.steps.extend(&steps[*step].needs.steps);
+                    needs.inputs.extend(&steps[*step].needs.inputs);
+                }
+            }
+        }
+        needs
+    }
+}
+
+impl Combination {
+    fn evaluate(&self, workspace: &Workspace, output: &mut [u8], tally: &mut Tally) {
+        let inputs: Vec<&[u8]> = self
+            .operands
+            .iter()
+            .map(|operand| match operand {
+                Operand::Input(input) => workspace.inputs[*input].as_slice(),
+                Operand::Step(step) => workspace.steps[*step].as_slice(),
+            })
+            .collect();
+        self.kernel.evaluate(&inputs, output, tally);
+    }
+}

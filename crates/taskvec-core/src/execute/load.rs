@@ -1,0 +1,86 @@
+//! Plans to memory.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use super::block::widen;
+use super::float::FloatFormat;
+use super::run::{Chunk, Consumer, Part, RunOptions, run};
+use super::write::job;
+use crate::error::{Error, Result};
+use crate::plan::Plan;
+
+impl Plan {
+    /// One tensor, each element exactly as [`write`](super::write) would store it, widened to `f32`.
+    ///
+    /// Elements that would be stored as F64 are rounded to the nearest `f32`.
+    ///
+    /// # Errors
+    ///
+    /// When the result has no such tensor, when the tensor is not of floating-point numbers, or when reading fails.
+    pub fn load(&self, name: &str) -> Result<Vec<f32>> {
+        let mut tensors = self.load_named(&[name])?;
+        Ok(tensors.pop().unwrap_or_default())
+    }
+
+    /// Every tensor of floating-point numbers, as [`Plan::load`] gives it.
+    ///
+    /// # Errors
+    ///
+    /// When reading fails.
+    pub fn load_all(&self) -> Result<BTreeMap<String, Vec<f32>>> {
+        let names: Vec<&str> = self
+            .tensors_in_file_order()
+            .into_iter()
+            .filter(|name| FloatFormat::of(self.tensors()[*name].dtype).is_some())
+            .collect();
+        let loaded = self.load_named(&names)?;
+        Ok(names.into_iter().map(str::to_owned).zip(loaded).collect())
+    }
+
+    fn load_named(&self, names: &[&str]) -> Result<Vec<Vec<f32>>> {
+        let mut tensors = Vec::with_capacity(names.len());
+        for &name in names {
+            let tensor = self.tensors().get(name).ok_or_else(|| Error::UnknownTensor {
+                checkpoint: self.expression().to_string(),
+                tensor: name.to_owned(),
+            })?;
+            let format = FloatFormat::of(tensor.dtype)
+                .ok_or_else(|| Error::NotFloat { tensor: name.to_owned(), dtype: tensor.dtype })?;
+            let values = Mutex::new(vec![0.0; usize::try_from(tensor.element_count()).unwrap_or(usize::MAX)]);
+            tensors.push(Loaded { format, values });
+        }
+        let options = RunOptions {
+            threads: None,
+            chunk: Chunk::Automatic,
+            cancelled: None,
+            progress: &|_| {},
+            bytes_total: 0,
+        };
+        run(names.len(), &|index| job(self, names[index]), &Memory(&tensors), &options)?;
+        Ok(tensors.into_iter().map(|tensor| tensor.values.into_inner().unwrap_or_default()).collect())
+    }
+}
+
+struct Loaded {
+    format: FloatFormat,
+    values: Mutex<Vec<f32>>,
+}
+
+struct Memory<'a>(&'a [Loaded]);
+
+impl Consumer for Memory<'_> {
+    fn consume(&self, tensor: usize, part: Part<'_>) -> Result<()> {
+        let Loaded { format, values } = &self.0[tensor];
+        let start = usize::try_from(part.byte_offset).unwrap_or(usize::MAX) / format.size_bytes();
+        for bytes in part.outputs {
+            let count = bytes.len() / format.size_bytes();
+            if let Ok(mut values) = values.lock()
+                && let Some(range) = values.get_mut(start..start + count)
+            {
+                widen(*format, bytes, range);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,29 @@
+//! Plans carried out: streamed from checkpoints to wherever the result is wanted, in bounded memory, on all cores.
+//!
+//! Work is cut into units, a chunk of a tensor each, that threads take in the order of the files. Each thread reads the
+//! chunk of every operand into buffers of its own, computes, and hands the bytes on. No result depends on the number of
+//! threads or the size of chunks: elements of linear expressions are computed one by one, and whatever methods sum is
+//! merged in the order of the tensor.
+
+mod block;
+mod computation;
+mod config_dtype;
+mod exact;
+mod float;
+mod linear;
+mod load;
+mod ordered;
+mod run;
+mod write;
+
+pub(crate) use block::widen;
+pub(crate) use computation::{Computation, Root};
+pub(crate) use float::FloatFormat;
+pub use linear::Tally;
+pub(crate) use ordered::Ordered;
+pub use run::Progress;
+pub(crate) use run::{Chunk, Consumer, Job, Part, RunOptions, run};
+pub use write::{WriteOptions, WriteReport, write};
+
+#[cfg(test)]
+mod tests;

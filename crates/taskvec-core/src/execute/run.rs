@@ -1,0 +1,340 @@
+//! Threads, and the units of work they take.
+
+use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use super::computation::{Computation, Known, Workspace};
+use super::float::FloatFormat;
+use super::linear::Tally;
+use super::ordered::Ordered;
+use crate::checkpoint::Checkpoint;
+use crate::error::{Error, Result};
+
+/// Elements of a block that a method observes. Fixed, because sums over a block depend on its borders.
+const OBSERVED_ELEMENTS: u64 = 1 << 16;
+/// Largest buffer by default: operands and result of a chunk then fit a second-level cache or nearly so, and a system
+/// call moves enough to be cheap.
+const BUFFER_BYTES: usize = 256 << 10;
+/// Least buffer that is still worth a system call.
+const SMALLEST_BUFFER_BYTES: usize = 16 << 10;
+/// What all buffers of all threads may take together.
+const ALL_BUFFERS_BYTES: usize = 32 << 20;
+/// Output between two reports of progress.
+const REPORTED_BYTES: u64 = 4 << 20;
+
+/// How far a run has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// Bytes of the result that are done.
+    pub bytes_done: u64,
+    /// Bytes of the whole result.
+    pub bytes_total: u64,
+}
+
+/// How a run is made.
+pub(crate) struct RunOptions<'a> {
+    /// Threads; all cores when none is given.
+    pub(crate) threads: Option<NonZeroUsize>,
+    pub(crate) chunk: Chunk,
+    pub(crate) cancelled: Option<&'a AtomicBool>,
+    pub(crate) progress: &'a (dyn Fn(Progress) + Sync),
+    pub(crate) bytes_total: u64,
+}
+
+/// How large a unit of output is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Chunk {
+    /// Chosen here.
+    Automatic,
+    /// At most so many bytes in each buffer.
+    Bytes(NonZeroUsize),
+    /// So many elements, for consumers whose results depend on borders.
+    Elements(u64),
+}
+
+/// What is to be done for one tensor.
+pub(crate) enum Job {
+    /// Bytes passed on as they are; counted when their format is known.
+    Copy { checkpoint: Checkpoint, name: String, bytes: u64, format: Option<FloatFormat> },
+    Compute(Computation),
+}
+
+/// A piece of a result.
+pub(crate) struct Part<'a> {
+    /// Where in the tensor it belongs, in bytes of the first output.
+    pub(crate) byte_offset: u64,
+    /// Stored bytes of each root on the same elements.
+    pub(crate) outputs: &'a [&'a [u8]],
+    /// What is not finite in the first output.
+    pub(crate) tally: Tally,
+}
+
+/// Where results go. Parts come from several threads in any order.
+pub(crate) trait Consumer: Sync {
+    fn consume(&self, tensor: usize, part: Part<'_>) -> Result<()>;
+}
+
+/// Makes the jobs `0..count` and gives their results to `consumer`.
+pub(crate) fn run(
+    count: usize,
+    job: &(dyn Fn(usize) -> Job + Sync),
+    consumer: &dyn Consumer,
+    options: &RunOptions<'_>,
+) -> Result<()> {
+    let threads = options.threads.or_else(|| thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get);
+    let run = Run {
+        count,
+        job,
+        consumer,
+        options,
+        threads,
+        cursor: Mutex::new(Cursor { tensor: 0, current: None, stage: 0, at: 0 }),
+        stopped: AtomicBool::new(false),
+        failure: Mutex::new(None),
+        done: AtomicU64::new(0),
+    };
+    if threads == 1 {
+        run.work();
+    } else {
+        thread::scope(|scope| {
+            for _ in 0..threads {
+                scope.spawn(|| run.work());
+            }
+        });
+    }
+    match run.failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        Some(error) => Err(error),
+        None => Ok(()),
+    }
+}
+
+struct Run<'a> {
+    count: usize,
+    job: &'a (dyn Fn(usize) -> Job + Sync),
+    consumer: &'a dyn Consumer,
+    options: &'a RunOptions<'a>,
+    threads: usize,
+    cursor: Mutex<Cursor>,
+    stopped: AtomicBool,
+    failure: Mutex<Option<Error>>,
+    done: AtomicU64,
+}
+
+/// The next unit to hand out.
+struct Cursor {
+    tensor: usize,
+    current: Option<Arc<TensorRun>>,
+    stage: usize,
+    at: u64,
+}
+
+/// A tensor that is being worked on.
+struct TensorRun {
+    index: usize,
+    job: Job,
+    stages: Vec<(usize, usize)>,
+    /// Elements, or bytes of a copy.
+    length: u64,
+    /// Of the same unit: how many make a chunk.
+    chunk: u64,
+    gathered: Mutex<Gathered>,
+    progressed: Condvar,
+}
+
+/// What the passes over a tensor have found so far.
+struct Gathered {
+    stage: usize,
+    partials: Ordered<Vec<f64>>,
+    total: Option<Vec<f64>>,
+    known: Known,
+}
+
+struct Unit {
+    tensor: Arc<TensorRun>,
+    /// A stage of the tensor, or the number of stages for its output.
+    stage: usize,
+    at: u64,
+    length: usize,
+}
+
+/// Stops the others when a thread panics, so that none waits for it.
+struct StopOnPanic<'a>(&'a AtomicBool);
+
+impl Drop for StopOnPanic<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A panic elsewhere ends the run anyway; what it left behind is not used.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Run<'_> {
+    fn work(&self) {
+        let _guard = StopOnPanic(&self.stopped);
+        let mut workspace = Workspace::default();
+        let mut copied = Vec::new();
+        while !self.stopped.load(Ordering::Relaxed) {
+            let outcome = match self.next() {
+                Some(unit) if self.is_cancelled() => {
+                    drop(unit);
+                    Err(Error::Cancelled)
+                }
+                Some(unit) => self.perform(&unit, &mut workspace, &mut copied),
+                None => return,
+            };
+            if let Err(error) = outcome {
+                lock(&self.failure).get_or_insert(error);
+                self.stopped.store(true, Ordering::Relaxed);
+            }
+        }
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.options.cancelled.is_some_and(|flag| flag.load(Ordering::Relaxed))
+    }
+
+    /// The next unit in order, none when all are handed out.
+    fn next(&self) -> Option<Unit> {
+        let mut cursor = lock(&self.cursor);
+        loop {
+            let tensor = match &cursor.current {
+                Some(tensor) => Arc::clone(tensor),
+                None if cursor.tensor < self.count => {
+                    let tensor = Arc::new(self.begin(cursor.tensor));
+                    cursor.tensor += 1;
+                    cursor.current = Some(Arc::clone(&tensor));
+                    (cursor.stage, cursor.at) = (0, 0);
+                    tensor
+                }
+                None => return None,
+            };
+            if cursor.at < tensor.length {
+                let step = if cursor.stage < tensor.stages.len() { OBSERVED_ELEMENTS } else { tensor.chunk };
+                let length = step.min(tensor.length - cursor.at);
+                let unit = Unit { tensor, stage: cursor.stage, at: cursor.at, length: length as usize };
+                cursor.at += length;
+                return Some(unit);
+            }
+            cursor.at = 0;
+            cursor.stage += 1;
+            if cursor.stage > tensor.stages.len() {
+                cursor.current = None;
+            }
+        }
+    }
+
+    fn begin(&self, index: usize) -> TensorRun {
+        let job = (self.job)(index);
+        let (stages, steps, length, widest, buffers) = match &job {
+            Job::Copy { bytes, .. } => (Vec::new(), 0, *bytes, 1, 1),
+            Job::Compute(computation) => (
+                computation.stages(),
+                computation.steps(),
+                computation.elements(),
+                computation.widest(),
+                computation.buffers(),
+            ),
+        };
+        let buffer_bytes = match self.options.chunk {
+            Chunk::Bytes(bytes) => bytes.get(),
+            Chunk::Automatic | Chunk::Elements(_) => {
+                (ALL_BUFFERS_BYTES / (self.threads * buffers.max(1))).clamp(SMALLEST_BUFFER_BYTES, BUFFER_BYTES)
+            }
+        };
+        let chunk = match (self.options.chunk, &job) {
+            (Chunk::Elements(elements), Job::Compute(_)) => elements.max(1),
+            // A copy is cut between elements, whatever their size.
+            (_, Job::Copy { .. }) => (buffer_bytes as u64).next_multiple_of(8),
+            _ => (buffer_bytes / widest).max(1) as u64,
+        };
+        let known = Arc::new(vec![Vec::new(); steps]);
+        let gathered = Gathered { stage: 0, partials: Ordered::default(), total: None, known };
+        TensorRun { index, job, stages, length, chunk, gathered: Mutex::new(gathered), progressed: Condvar::new() }
+    }
+
+    fn perform(&self, unit: &Unit, workspace: &mut Workspace, copied: &mut Vec<u8>) -> Result<()> {
+        let tensor = &*unit.tensor;
+        match &tensor.job {
+            Job::Copy { checkpoint, name, format, .. } => {
+                copied.resize(unit.length, 0);
+                checkpoint.read_at(name, unit.at, copied)?;
+                let mut tally = Tally::default();
+                if let Some(format) = format {
+                    tally.count_stored(*format, copied);
+                }
+                let part = Part { byte_offset: unit.at, outputs: &[copied], tally };
+                self.deliver(tensor.index, part)
+            }
+            Job::Compute(computation) => {
+                // Units are handed out in order, so whatever this one waits for is in the hands of another thread.
+                let Some(known) = self.wait_for(tensor, unit.stage) else { return Ok(()) };
+                if unit.stage < tensor.stages.len() {
+                    let stage = tensor.stages[unit.stage];
+                    let partial = computation.observe(stage, unit.at, unit.length, &known, workspace)?;
+                    drop(known);
+                    tensor.gather(computation, unit.at / OBSERVED_ELEMENTS, partial);
+                    return Ok(());
+                }
+                let (outputs, tally) = computation.emit(unit.at, unit.length, &known, workspace)?;
+                let byte_offset = unit.at * computation.root_size() as u64;
+                self.deliver(tensor.index, Part { byte_offset, outputs: &outputs, tally })
+            }
+        }
+    }
+
+    fn deliver(&self, tensor: usize, part: Part<'_>) -> Result<()> {
+        let bytes = part.outputs.first().map_or(0, |output| output.len() as u64);
+        self.consumer.consume(tensor, part)?;
+        let before = self.done.fetch_add(bytes, Ordering::Relaxed);
+        let bytes_done = before + bytes;
+        let bytes_total = self.options.bytes_total;
+        if before / REPORTED_BYTES != bytes_done / REPORTED_BYTES || bytes_done == bytes_total {
+            (self.options.progress)(Progress { bytes_done, bytes_total });
+        }
+        Ok(())
+    }
+
+    /// Waits until the stages before `stage` are complete. None when the run was stopped meanwhile.
+    fn wait_for(&self, tensor: &TensorRun, stage: usize) -> Option<Known> {
+        let mut gathered = lock(&tensor.gathered);
+        while gathered.stage < stage {
+            if self.stopped.load(Ordering::Relaxed) {
+                return None;
+            }
+            // The timeout is for the case that the run is stopped and nobody is left to notify.
+            gathered = tensor
+                .progressed
+                .wait_timeout(gathered, Duration::from_millis(50))
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+        Some(Arc::clone(&gathered.known))
+    }
+}
+
+impl TensorRun {
+    /// Accepts what a block returned; the last one completes the stage.
+    fn gather(&self, computation: &Computation, block: u64, partial: Vec<f64>) {
+        let mut gathered = lock(&self.gathered);
+        let Gathered { stage, partials, total, known } = &mut *gathered;
+        let current = self.stages[*stage];
+        let merged = partials.push(block, partial, |partial| match total {
+            None => *total = Some(partial),
+            Some(total) => computation.merge(current, total, &partial),
+        });
+        if merged == self.length.div_ceil(OBSERVED_ELEMENTS) {
+            Arc::make_mut(known)[current.0].push(total.take().unwrap_or_default());
+            *partials = Ordered::default();
+            *stage += 1;
+            self.progressed.notify_all();
+        }
+    }
+}

@@ -1,0 +1,317 @@
+//! What can be wrong with an expression, and where.
+
+use std::fmt;
+
+use thiserror::Error;
+
+use super::syntax::Span;
+use super::types::Kind;
+use crate::spelling::alternatives;
+
+/// Characters of source shown on either side of the fault.
+const SHOWN_AROUND: usize = 50;
+
+/// A fault in an expression, with the place where it stands.
+///
+/// Displays as the problem, the source line and a caret below the fault:
+///
+/// ```text
+/// cannot add a model to a model, at column 8
+///   target + tuned
+///          ^
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExpressionError {
+    /// Boxed, because results that hold this error are returned at every level of a recursive descent.
+    fault: Box<Fault>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Fault {
+    source: String,
+    span: Span,
+    problem: Problem,
+}
+
+impl ExpressionError {
+    pub(crate) fn new(source: &str, span: Span, problem: Problem) -> Self {
+        Self { fault: Box::new(Fault { source: source.to_owned(), span, problem }) }
+    }
+
+    /// What is wrong.
+    pub fn problem(&self) -> &Problem {
+        &self.fault.problem
+    }
+
+    /// The text at fault, as bytes of the source.
+    pub fn span(&self) -> Span {
+        self.fault.span
+    }
+
+    /// Where the fault begins: characters from the start of its line, counted from 1.
+    pub fn column(&self) -> usize {
+        self.line_before().chars().count() + 1
+    }
+
+    /// What to write instead, where that is known.
+    pub fn hint(&self) -> Option<String> {
+        self.fault.problem.hint()
+    }
+
+    fn line_before(&self) -> &str {
+        let before = &self.fault.source[..self.fault.span.start.min(self.fault.source.len())];
+        before.rsplit('\n').next().unwrap_or(before)
+    }
+}
+
+impl fmt::Display for ExpressionError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}, at column {}", self.fault.problem, self.column())?;
+        let plain = |character: char| if character.is_control() { ' ' } else { character };
+        let start = self.fault.span.start.min(self.fault.source.len());
+        let before: Vec<char> = self.line_before().chars().collect();
+        let after: Vec<char> = self.fault.source[start..].chars().take_while(|character| *character != '\n').collect();
+        let skipped = before.len().saturating_sub(SHOWN_AROUND);
+        let ellipsis = if skipped > 0 { "…" } else { "" };
+        let shown_before: String = before[skipped..].iter().copied().map(plain).collect();
+        let shown_after: String = after.iter().take(SHOWN_AROUND).copied().map(plain).collect();
+        let cut = if after.len() > SHOWN_AROUND { "…" } else { "" };
+        write!(formatter, "\n  {ellipsis}{shown_before}{}{cut}", shown_after.trim_end())?;
+        let width = self.fault.source.get(self.fault.span.start..self.fault.span.end).map_or(1, |text| text.chars().count());
+        let indent = " ".repeat(before.len() - skipped + ellipsis.chars().count());
+        let carets = "^".repeat(width.clamp(1, after.len().clamp(1, SHOWN_AROUND)));
+        write!(formatter, "\n  {indent}{carets}")
+    }
+}
+
+impl std::error::Error for ExpressionError {}
+
+/// The ways in which an expression can be wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum Problem {
+    /// A character that begins nothing.
+    #[error("unexpected `{character}`")]
+    UnexpectedCharacter {
+        /// The character.
+        character: char,
+    },
+    /// A double quote that is never closed.
+    #[error("the quoted reference is never closed")]
+    UnclosedQuote,
+    /// A number that is not one, or is beyond all bounds.
+    #[error("{reason}")]
+    Number {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A number that runs into a name.
+    #[error("the number runs into `{next}`")]
+    NumberRunsIntoName {
+        /// The first characters of the name.
+        next: String,
+    },
+    /// Something else should stand here.
+    #[error("expected {expected}, found {found}")]
+    Expected {
+        /// What may stand here.
+        expected: &'static str,
+        /// What stands here.
+        found: String,
+    },
+    /// Nothing at all was written.
+    #[error("the expression is empty")]
+    Empty,
+    /// Nested deeper, or chained longer, than the limit.
+    #[error("the expression nests deeper than {limit} levels")]
+    TooDeep {
+        /// Levels allowed.
+        limit: usize,
+    },
+    /// A positional argument after a named one.
+    #[error("a positional argument follows a named one")]
+    PositionalAfterNamed,
+    /// A Hub reference without quotes.
+    #[error("a reference to the Hub needs double quotes")]
+    BareHubReference,
+    /// A name that no binding explains.
+    #[error("`{name}` is not bound to a checkpoint")]
+    UnknownName {
+        /// The name.
+        name: String,
+        /// Bound names that are near.
+        near: Vec<String>,
+        /// Whether a file or directory of that name exists here.
+        is_path: bool,
+    },
+    /// A function that does not exist.
+    #[error("there is no function `{function}`")]
+    UnknownFunction {
+        /// The name.
+        function: String,
+        /// Functions that are near.
+        near: Vec<String>,
+        /// All functions.
+        known: Vec<&'static str>,
+    },
+    /// A named parameter that the function does not have.
+    #[error("`{function}` has no parameter `{parameter}`")]
+    UnknownParameter {
+        /// The function.
+        function: String,
+        /// The parameter.
+        parameter: String,
+        /// How the function is called.
+        usage: String,
+    },
+    /// A parameter given twice.
+    #[error("`{function}` is given `{parameter}` twice")]
+    RepeatedParameter {
+        /// The function.
+        function: String,
+        /// The parameter.
+        parameter: String,
+    },
+    /// A parameter without a default that is not given.
+    #[error("`{function}` needs its parameter `{parameter}`")]
+    MissingParameter {
+        /// The function.
+        function: String,
+        /// The parameter.
+        parameter: String,
+        /// How the function is called.
+        usage: String,
+    },
+    /// A parameter whose value does not fit.
+    #[error("`{parameter}` of `{function}` must be {expected}, not {found}")]
+    ParameterValue {
+        /// The function.
+        function: String,
+        /// The parameter.
+        parameter: String,
+        /// What it may be.
+        expected: String,
+        /// What was given.
+        found: String,
+    },
+    /// Too few or too many operands.
+    #[error("`{function}` takes {expected}, not {found}")]
+    OperandCount {
+        /// The function.
+        function: String,
+        /// How many it takes.
+        expected: String,
+        /// How many were given.
+        found: usize,
+        /// How the function is called.
+        usage: String,
+    },
+    /// An operand of the wrong kind.
+    #[error("`{function}` takes {expected}, and this is a {found}")]
+    OperandKind {
+        /// The function.
+        function: String,
+        /// What it takes.
+        expected: &'static str,
+        /// What was given.
+        found: Kind,
+    },
+    /// A pattern that selects no tensor.
+    #[error("the pattern `{pattern}` matches none of the {count} tensors")]
+    PatternMatchesNothing {
+        /// The pattern.
+        pattern: String,
+        /// Tensors it was tried on.
+        count: usize,
+        /// A tensor name, as an example of what could match.
+        example: Option<String>,
+    },
+    /// model + model.
+    #[error("cannot add a model to a model")]
+    ModelPlusModel,
+    /// vector − model.
+    #[error("cannot subtract a model from a vector")]
+    VectorMinusModel,
+    /// scalar · model.
+    #[error("cannot scale a model")]
+    ScaledModel,
+    /// −model.
+    #[error("cannot negate a model")]
+    NegatedModel,
+    /// A scalar added to weights.
+    #[error("cannot combine a {left} and a {right} with `{operator}`")]
+    ScalarPlusWeights {
+        /// The operator.
+        operator: char,
+        /// Kind on its left.
+        left: Kind,
+        /// Kind on its right.
+        right: Kind,
+    },
+    /// weights · weights.
+    #[error("cannot multiply a {left} by a {right}")]
+    ProductOfWeights {
+        /// Kind on the left.
+        left: Kind,
+        /// Kind on the right.
+        right: Kind,
+    },
+    /// Anything divided by weights.
+    #[error("cannot divide by a {divisor}")]
+    DivisionByWeights {
+        /// Kind of the divisor.
+        divisor: Kind,
+    },
+    /// Division by a constant 0.
+    #[error("division by zero")]
+    DivisionByZero,
+    /// A text where weights or a number should stand, or the whole expression is a number.
+    #[error("the expression is a {found}; a model or a vector is needed")]
+    NotWeights {
+        /// What it is.
+        found: Kind,
+    },
+}
+
+impl Problem {
+    /// What to write instead, where that is known.
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::UnclosedQuote => "close it with `\"`; a quote or backslash inside is written `\\\"` or `\\\\`".into(),
+            Self::NumberRunsIntoName { next } => format!("write `*` between them: `2*{next}`"),
+            Self::BareHubReference => "write `\"hf:organisation/name\"`".into(),
+            Self::UnknownName { near, .. } | Self::UnknownFunction { near, .. } if !near.is_empty() => {
+                format!("did you mean {}?", alternatives(near))
+            }
+            Self::UnknownName { name, is_path: true, .. } => {
+                format!("`{name}` exists here: write it in double quotes, or bind it with `--let {name}=./{name}`")
+            }
+            Self::UnknownName { name, .. } => {
+                format!("bind it with `--let {name}=REFERENCE`, or write a reference in double quotes")
+            }
+            Self::UnknownFunction { known, .. } => format!("functions are `{}`", known.join("`, `")),
+            Self::UnknownParameter { usage, .. }
+            | Self::MissingParameter { usage, .. }
+            | Self::OperandCount { usage, .. } => format!("it is called as `{usage}`"),
+            Self::ModelPlusModel => {
+                "the average of two models is `mean(a, b)`; a model moves by a vector: `a + 0.5*(b - c)`".into()
+            }
+            Self::VectorMinusModel => "only models are subtracted from models; a vector may be added to one".into(),
+            Self::ScaledModel => {
+                "only vectors can be scaled; `mean(a, b)` averages models, `a + 0.5*(b - a)` walks from one to another"
+                    .into()
+            }
+            Self::NegatedModel => "only vectors can be negated: `-(a - b)`".into(),
+            Self::OperandKind { found: Kind::Model, expected, .. } if expected.contains("vector") => {
+                "a difference of two models is a vector: `tuned - base`".into()
+            }
+            Self::PatternMatchesNothing { example: Some(example), .. } => {
+                format!("patterns match whole parts between dots of names such as `{example}`")
+            }
+            Self::Expected { found, .. } if found == "`=`" => {
+                "`=` gives a parameter of a function; names are bound outside, with `--let name=REFERENCE`".into()
+            }
+            _ => return None,
+        })
+    }
+}

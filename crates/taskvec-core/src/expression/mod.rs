@@ -1,0 +1,166 @@
+//! The language in which a model is named: arithmetic over checkpoints.
+//!
+//! ```text
+//! sum      = product { ("+" | "-") product }
+//! product  = unary { ("*" | "/") unary }
+//! unary    = "-" unary | primary
+//! primary  = number | atom | call | "(" sum ")"
+//! atom     = name | name ":" name | quoted
+//! call     = name "(" [ argument { "," argument } ] ")"
+//! argument = [ name "=" ] sum
+//! ```
+//!
+//! Numbers are exact decimals. `−` (U+2212), `·` and `×` are read as `-`, `*` and `*`, so that formulas can be pasted
+//! from a paper. Parsing and printing are inverse: the printed form of an expression parses to an equal expression, and
+//! is what provenance records.
+//!
+//! Not covered here: what the names stand for and whether the types fit. Whether an atom is a model or a vector is known
+//! only when its checkpoint is opened, so that belongs to [`plan`](crate::plan).
+
+mod error;
+mod lexer;
+mod parser;
+mod printer;
+mod syntax;
+mod types;
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::str::FromStr;
+
+pub use error::{ExpressionError, Problem};
+pub(crate) use syntax::{Argument, Call, Node, Operator, Syntax};
+pub use syntax::{Atom, Span};
+pub use types::Kind;
+pub(crate) use types::{binary_kind, negated_kind};
+
+use crate::coefficient::Coefficient;
+
+/// A parsed expression.
+///
+/// ```
+/// use taskvec_core::expression::Expression;
+///
+/// let expression: Expression = "target+0.50 * (grpo − sft)".parse()?;
+/// assert_eq!(expression.to_string(), "target + 0.5*(grpo - sft)");
+/// # Ok::<(), taskvec_core::expression::ExpressionError>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Expression {
+    source: String,
+    root: Node,
+}
+
+impl PartialEq for Expression {
+    /// Whether the two are the same syntax; layout does not count.
+    fn eq(&self, other: &Self) -> bool {
+        self.root == other.root
+    }
+}
+
+impl Expression {
+    /// The text it was parsed from.
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    pub(crate) fn root(&self) -> &Node {
+        &self.root
+    }
+
+    pub(crate) fn error(&self, span: Span, problem: Problem) -> ExpressionError {
+        ExpressionError::new(&self.source, span, problem)
+    }
+
+    /// The names in it that a binding must explain, sorted.
+    pub fn names(&self) -> BTreeSet<&str> {
+        fn visit<'tree>(node: &'tree Node, names: &mut BTreeSet<&'tree str>) {
+            match &node.syntax {
+                Syntax::Atom(Atom::Name(name)) => {
+                    names.insert(name);
+                }
+                Syntax::Scalar(_) | Syntax::Atom(_) => {}
+                Syntax::Negate(operand) => visit(operand, names),
+                Syntax::Binary { left, right, .. } => {
+                    visit(left, names);
+                    visit(right, names);
+                }
+                Syntax::Call(call) => call.arguments.iter().for_each(|argument| visit(&argument.value, names)),
+            }
+        }
+        let mut names = BTreeSet::new();
+        visit(&self.root, &mut names);
+        names
+    }
+
+    /// The expression with every `name` replaced by a number; a sweep over `a` is a list of such expressions.
+    ///
+    /// # Errors
+    ///
+    /// When the replacement makes the tree deeper than an expression may be.
+    pub fn with_scalar(&self, name: &str, value: &Coefficient) -> Result<Self, ExpressionError> {
+        fn number(value: &Coefficient, span: Span) -> Node {
+            if value.is_negative() {
+                return Node::new(Syntax::Negate(Box::new(number(&value.abs(), span))), span);
+            }
+            if value.is_decimal_literal() {
+                return Node::new(Syntax::Scalar(value.clone()), span);
+            }
+            let denominator = Coefficient::whole(value.denominator());
+            let numerator = value * &denominator;
+            Node::new(
+                Syntax::Binary {
+                    operator: Operator::Divide,
+                    left: Box::new(Node::new(Syntax::Scalar(numerator), span)),
+                    right: Box::new(Node::new(Syntax::Scalar(denominator), span)),
+                },
+                span,
+            )
+        }
+        fn replace(node: &Node, name: &str, value: &Coefficient) -> Node {
+            let span = node.span;
+            let syntax = match &node.syntax {
+                Syntax::Atom(Atom::Name(found)) if found == name => return number(value, span),
+                Syntax::Scalar(_) | Syntax::Atom(_) => node.syntax.clone(),
+                Syntax::Negate(operand) => Syntax::Negate(Box::new(replace(operand, name, value))),
+                Syntax::Binary { operator, left, right } => Syntax::Binary {
+                    operator: *operator,
+                    left: Box::new(replace(left, name, value)),
+                    right: Box::new(replace(right, name, value)),
+                },
+                Syntax::Call(call) => Syntax::Call(Call {
+                    function: call.function.clone(),
+                    function_span: call.function_span,
+                    arguments: call
+                        .arguments
+                        .iter()
+                        .map(|argument| Argument {
+                            key: argument.key.clone(),
+                            value: replace(&argument.value, name, value),
+                        })
+                        .collect(),
+                }),
+            };
+            Node::new(syntax, span)
+        }
+        // Parsing the printed form again gives spans into the text that errors will show.
+        replace(&self.root, name, value).to_string().parse()
+    }
+}
+
+impl FromStr for Expression {
+    type Err = ExpressionError;
+
+    fn from_str(source: &str) -> Result<Self, Self::Err> {
+        Ok(Self { root: parser::parse(source)?, source: source.to_owned() })
+    }
+}
+
+impl fmt::Display for Expression {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.root.fmt(formatter)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,121 @@
+//! Arguments of a call, matched to the signature of its method.
+
+use std::collections::BTreeMap;
+
+use num_traits::ToPrimitive as _;
+
+use super::signature::{Parameter, ParameterType, Signature};
+use crate::coefficient::Coefficient;
+use crate::expression::{Argument, Atom, Call, Node, Problem, Span, Syntax};
+
+/// A call, its arguments told apart.
+pub(crate) struct BoundCall<'tree> {
+    /// What the method works on.
+    pub(crate) operands: Vec<&'tree Node>,
+    /// Its parameters, with the node of each that was given.
+    pub(crate) parameters: Vec<(&'static Parameter, Option<&'tree Node>)>,
+}
+
+/// Tells operands from parameters, positional ones by their place.
+///
+/// The first positional arguments are the operands; further ones fill the parameters in order, unless the method takes
+/// any number of operands.
+pub(crate) fn bind<'tree>(
+    signature: &'static Signature,
+    call: &'tree Call,
+) -> Result<BoundCall<'tree>, (Span, Problem)> {
+    let function = || signature.name.to_owned();
+    let (named, positional): (Vec<&Argument>, Vec<&Argument>) =
+        call.arguments.iter().partition(|argument| argument.key.is_some());
+    let operand_count = if signature.variadic { positional.len() } else { signature.operands.len() };
+    let operands: Vec<&Node> = positional.iter().take(operand_count).map(|argument| &argument.value).collect();
+    let surplus = positional.len().saturating_sub(operand_count);
+    if operands.len() < signature.operands.len() || surplus > signature.parameters.len() {
+        let problem = Problem::OperandCount {
+            function: function(),
+            expected: signature.operand_count(),
+            found: positional.len(),
+            usage: signature.usage(),
+        };
+        return Err((call.function_span, problem));
+    }
+    let mut given: BTreeMap<&str, &Node> = BTreeMap::new();
+    let by_place = positional.iter().skip(operand_count).zip(signature.parameters);
+    for (argument, parameter) in by_place {
+        given.insert(parameter.name, &argument.value);
+    }
+    for argument in named {
+        let key = argument.key.as_deref().unwrap_or_default();
+        let parameter = key.to_owned();
+        let span = argument.value.span;
+        if signature.parameters.iter().all(|parameter| parameter.name != key) {
+            let usage = signature.usage();
+            return Err((span, Problem::UnknownParameter { function: function(), parameter, usage }));
+        }
+        if given.insert(key, &argument.value).is_some() {
+            return Err((span, Problem::RepeatedParameter { function: function(), parameter }));
+        }
+    }
+    let mut parameters = Vec::with_capacity(signature.parameters.len());
+    for parameter in signature.parameters {
+        let node = given.get(parameter.name).copied();
+        if node.is_none() && parameter.default.is_none() {
+            let problem = Problem::MissingParameter {
+                function: function(),
+                parameter: parameter.name.to_owned(),
+                usage: signature.usage(),
+            };
+            return Err((call.function_span, problem));
+        }
+        parameters.push((parameter, node));
+    }
+    Ok(BoundCall { operands, parameters })
+}
+
+/// Values of the parameters of a call.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Arguments(BTreeMap<&'static str, Value>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Value {
+    Count(u64),
+    Text(String),
+}
+
+impl Arguments {
+    /// Takes the text of a parameter, or the parameter's default when `node` is none. Returns whether it fits.
+    pub(crate) fn set_text(&mut self, parameter: &'static Parameter, node: Option<&Node>) -> bool {
+        let text = match node.map(|node| &node.syntax) {
+            None => parameter.default,
+            Some(Syntax::Atom(Atom::Quoted(text))) => Some(text.as_str()),
+            Some(_) => None,
+        };
+        text.map(|text| self.0.insert(parameter.name, Value::Text(text.to_owned()))).is_some()
+            && parameter.value == ParameterType::Text
+    }
+
+    /// Takes the number of a parameter, or its default when `number` is none. Returns whether it fits.
+    pub(crate) fn set_number(&mut self, parameter: &'static Parameter, number: Option<&Coefficient>) -> bool {
+        let default = || parameter.default.and_then(|default| default.parse().ok());
+        let Some(number) = number.cloned().or_else(default) else { return false };
+        let count = (number == Coefficient::whole(number.numerator())).then(|| number.numerator().to_u64()).flatten();
+        count.map(|count| self.0.insert(parameter.name, Value::Count(count))).is_some()
+            && parameter.value == ParameterType::Count
+    }
+
+    /// The value of a parameter of type [`ParameterType::Count`].
+    pub(crate) fn count(&self, name: &str) -> u64 {
+        match self.0.get(name) {
+            Some(Value::Count(count)) => *count,
+            _ => 0,
+        }
+    }
+
+    /// The value of a parameter of type [`ParameterType::Text`].
+    pub(crate) fn text(&self, name: &str) -> &str {
+        match self.0.get(name) {
+            Some(Value::Text(text)) => text,
+            _ => "",
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! The functions of the expression language, one file for each.
+//!
+//! A method is a [`Signature`] and a constructor. What it constructs is one of two things:
+//!
+//! - a [`LinearMethod`] says with which weights its operands are summed in a given tensor. It costs nothing: the plan
+//!   folds it into the linear combination around it, which stays correctly rounded.
+//! - a [`StreamingMethod`] is anything else. It sees its operands as slices of singles, makes as many passes over a
+//!   tensor as it needs to gather sums, and then computes one output per element. Operands that are expressions are
+//!   rounded once to singles before it sees them; its output is exact again for the combination around it.
+//!
+//! To add a method: write its file, and name it in [`METHODS`].
+
+mod arguments;
+mod except;
+mod gaussian;
+mod mean;
+mod only;
+mod pattern;
+mod random;
+mod signature;
+
+use std::fmt;
+use std::sync::Arc;
+
+pub(crate) use arguments::{Arguments, bind};
+pub(crate) use signature::{OperandKinds, ParameterType, Signature};
+
+use crate::coefficient::Coefficient;
+use crate::expression::Problem;
+
+/// Every function there is, by name.
+pub(crate) const METHODS: [&Method; 4] = [&except::METHOD, &mean::METHOD, &only::METHOD, &random::METHOD];
+
+/// A function of the expression language.
+pub(crate) struct Method {
+    pub(crate) signature: Signature,
+    /// Makes the operation out of arguments that fit the signature.
+    pub(crate) build: fn(&Arguments) -> Result<Operation, Problem>,
+}
+
+/// The method of that name.
+pub(crate) fn find(name: &str) -> Option<&'static Method> {
+    METHODS.into_iter().find(|method| method.signature.name == name)
+}
+
+/// How a function is called and what it does, for help texts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FunctionHelp {
+    /// The call with all parameters and their defaults, such as `random(v, seed=0)`.
+    pub usage: String,
+    /// One sentence.
+    pub summary: &'static str,
+}
+
+/// Every function of the expression language, sorted by name.
+pub fn functions() -> Vec<FunctionHelp> {
+    METHODS
+        .iter()
+        .map(|method| FunctionHelp { usage: method.signature.usage(), summary: method.signature.summary })
+        .collect()
+}
+
+/// What a call does.
+#[derive(Clone)]
+pub(crate) enum Operation {
+    Linear(Arc<dyn LinearMethod>),
+    Streaming(Arc<dyn StreamingMethod>),
+}
+
+impl fmt::Debug for Operation {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Linear(_) => "Linear",
+            Self::Streaming(_) => "Streaming",
+        })
+    }
+}
+
+/// A method whose result is, tensor by tensor, a linear combination of its operands.
+pub(crate) trait LinearMethod: Send + Sync {
+    /// The weight of each operand in tensor `name`. A weight of zero leaves the operand unread.
+    fn weights(&self, name: &str, operands: usize) -> Vec<Coefficient>;
+
+    /// Checks the arguments against the tensors there are, before anything is computed.
+    fn check(&self, _names: &mut dyn Iterator<Item = &str>) -> Result<(), Problem> {
+        Ok(())
+    }
+}
+
+/// A tensor as a method sees it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct TensorContext<'a> {
+    pub(crate) name: &'a str,
+}
+
+/// Part of a tensor: the same elements of every operand.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct OperandBlock<'a> {
+    /// Index of the first element in the tensor, flattened.
+    pub(crate) offset: u64,
+    /// One slice for each operand, all of the same length.
+    pub(crate) operands: &'a [&'a [f32]],
+}
+
+/// A method that is computed.
+///
+/// Blocks are observed by several threads in any order, always with the same borders; what they return is merged in
+/// the order of the tensor. So results do not depend on the number of threads, whatever the method sums.
+pub(crate) trait StreamingMethod: Send + Sync {
+    /// Passes over the operands before the first output.
+    fn passes(&self) -> usize;
+
+    /// What pass `pass` needs to know of one block. `known` holds the outcome of each earlier pass.
+    fn observe(&self, pass: usize, tensor: TensorContext<'_>, known: &[Vec<f64>], block: OperandBlock<'_>) -> Vec<f64>;
+
+    /// Merges what blocks returned; element by element unless the method has another meaning in mind.
+    fn merge(&self, _pass: usize, total: &mut [f64], partial: &[f64]) {
+        total.iter_mut().zip(partial).for_each(|(total, partial)| *total += partial);
+    }
+
+    /// Computes the output elements of a block of any borders.
+    fn emit(&self, tensor: TensorContext<'_>, known: &[Vec<f64>], block: OperandBlock<'_>, output: &mut [f32]);
+}

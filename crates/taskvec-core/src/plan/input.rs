@@ -1,0 +1,85 @@
+//! The checkpoints that an expression names.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use crate::checkpoint::{Checkpoint, Library};
+use crate::error::Result;
+use crate::expression::{Atom, Expression, Problem, Span};
+use crate::reference::Reference;
+use crate::spelling::near_names;
+
+/// What the names in an expression stand for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Bindings {
+    /// Reference by name.
+    pub names: BTreeMap<String, Reference>,
+}
+
+impl Bindings {
+    /// Adds a binding.
+    #[must_use]
+    pub fn with(mut self, name: impl Into<String>, reference: Reference) -> Self {
+        self.names.insert(name.into(), reference);
+        self
+    }
+}
+
+/// A checkpoint of a plan.
+#[derive(Debug, Clone)]
+pub(crate) struct Input {
+    /// The atom that named it first, printed.
+    pub(crate) name: String,
+    pub(crate) checkpoint: Checkpoint,
+}
+
+/// Opens each checkpoint once, however often and under whatever names it occurs.
+pub(super) struct Inputs<'a> {
+    bindings: &'a Bindings,
+    library: &'a Library,
+    references: Vec<Reference>,
+    opened: Vec<Input>,
+}
+
+impl<'a> Inputs<'a> {
+    pub(super) fn new(bindings: &'a Bindings, library: &'a Library) -> Self {
+        Self { bindings, library, references: Vec::new(), opened: Vec::new() }
+    }
+
+    /// The index of the atom's checkpoint, opened now if it was not before.
+    pub(super) fn open(&mut self, expression: &Expression, atom: &Atom, span: Span) -> Result<usize> {
+        let reference = match atom {
+            Atom::Name(name) => self.bindings.names.get(name).cloned().ok_or_else(|| {
+                let problem = Problem::UnknownName {
+                    name: name.clone(),
+                    near: near_names(name, self.bindings.names.keys().map(String::as_str)),
+                    is_path: Path::new(name).exists(),
+                };
+                expression.error(span, problem)
+            })?,
+            Atom::Quoted(text) => text.parse()?,
+            Atom::Embedded { scheme, name } => Reference::Embedded { scheme: scheme.clone(), name: name.clone() },
+        };
+        // Two spellings of one path are one checkpoint, so that their coefficients can cancel.
+        let identity = match &reference {
+            Reference::Path(path) => fs::canonicalize(path).map_or_else(|_| reference.clone(), Reference::Path),
+            _ => reference.clone(),
+        };
+        if let Some(index) = self.references.iter().position(|known| *known == identity) {
+            return Ok(index);
+        }
+        let checkpoint = Checkpoint::open(&reference, self.library)?;
+        self.references.push(identity);
+        self.opened.push(Input { name: atom.to_string(), checkpoint });
+        Ok(self.opened.len() - 1)
+    }
+
+    pub(super) fn checkpoint(&self, index: usize) -> &Checkpoint {
+        &self.opened[index].checkpoint
+    }
+
+    pub(super) fn into_opened(self) -> Vec<Input> {
+        self.opened
+    }
+}

@@ -1,0 +1,126 @@
+//! Which part of a transformer a tensor belongs to, told by its name.
+
+use std::fmt;
+
+/// A kind of module.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Module {
+    /// Token or position embeddings.
+    Embedding,
+    /// Query projection of attention.
+    AttentionQuery,
+    /// Key projection of attention.
+    AttentionKey,
+    /// Value projection of attention.
+    AttentionValue,
+    /// Output projection of attention.
+    AttentionOutput,
+    /// Any other tensor of attention, fused projections among them.
+    Attention,
+    /// The feed-forward network.
+    Mlp,
+    /// A normalisation.
+    Norm,
+    /// The projection to the vocabulary.
+    LmHead,
+    /// Anything else.
+    Other,
+}
+
+impl Module {
+    /// A short name for tables and JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Embedding => "embedding",
+            Self::AttentionQuery => "attention.q",
+            Self::AttentionKey => "attention.k",
+            Self::AttentionValue => "attention.v",
+            Self::AttentionOutput => "attention.o",
+            Self::Attention => "attention",
+            Self::Mlp => "mlp",
+            Self::Norm => "norm",
+            Self::LmHead => "lm_head",
+            Self::Other => "other",
+        }
+    }
+}
+
+impl fmt::Display for Module {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(self.name())
+    }
+}
+
+/// The tensors of one module in one layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Group {
+    /// Which layer, counted from 0; none outside the layers.
+    pub layer: Option<u32>,
+    /// Which module.
+    pub module: Module,
+}
+
+impl Group {
+    /// The group of the tensor of that name.
+    pub fn of(tensor: &str) -> Self {
+        let parts: Vec<&str> = tensor.split('.').collect();
+        let is_list = |part: &str| matches!(part, "layers" | "layer" | "h" | "blocks" | "block");
+        let layer = parts.windows(2).find(|pair| is_list(pair[0])).and_then(|pair| pair[1].parse().ok());
+        let any = |wanted: &[&str]| parts.iter().any(|part| wanted.iter().any(|wanted| part == wanted));
+        let within = |wanted: &[&str]| parts.iter().any(|part| wanted.iter().any(|wanted| part.contains(wanted)));
+        let module = if within(&["norm", "ln_"]) {
+            Module::Norm
+        } else if any(&["lm_head", "embed_out"]) {
+            Module::LmHead
+        } else if within(&["embed", "wte", "wpe"]) {
+            Module::Embedding
+        } else if any(&["q_proj"]) {
+            Module::AttentionQuery
+        } else if any(&["k_proj"]) {
+            Module::AttentionKey
+        } else if any(&["v_proj"]) {
+            Module::AttentionValue
+        } else if any(&["o_proj"]) {
+            Module::AttentionOutput
+        } else if within(&["attn", "attention"]) {
+            Module::Attention
+        } else if within(&["mlp", "feed_forward", "ffn", "experts"]) {
+            Module::Mlp
+        } else {
+            Module::Other
+        };
+        Self { layer, module }
+    }
+}
+
+impl fmt::Display for Group {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.layer {
+            Some(layer) => formatter.pad(&format!("layer {layer} {}", self.module)),
+            None => formatter.pad(self.module.name()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_common_architectures() {
+        for (name, layer, module) in [
+            ("model.embed_tokens.weight", None, Module::Embedding),
+            ("model.layers.12.self_attn.q_proj.bias", Some(12), Module::AttentionQuery),
+            ("model.layers.0.self_attn.q_norm.weight", Some(0), Module::Norm),
+            ("model.layers.0.post_attention_layernorm.weight", Some(0), Module::Norm),
+            ("model.layers.3.mlp.experts.7.up_proj.weight", Some(3), Module::Mlp),
+            ("transformer.h.5.attn.c_attn.weight", Some(5), Module::Attention),
+            ("model.norm.weight", None, Module::Norm),
+            ("lm_head.weight", None, Module::LmHead),
+            ("score.weight", None, Module::Other),
+        ] {
+            assert_eq!(Group::of(name), Group { layer, module }, "{name}");
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! Expressions, plans and what is made of them.
+
+mod fixture;
+mod inspect;
+mod load;
+mod plan;
+mod write;
