@@ -5,7 +5,7 @@ use super::vocabulary::{NAMES, THING_COUNT, gender, thing};
 use crate::random::Random;
 
 /// The largest number that occurs in a solution.
-const LARGEST: u32 = 50;
+const LARGEST: u32 = 30;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Operation {
@@ -48,7 +48,7 @@ pub(super) struct WordProblem {
 }
 
 impl WordProblem {
-    /// A problem of `operations` operations whose intermediate results all lie in `1..=50`.
+    /// A problem of `operations` operations whose intermediate results all lie in `1..=30`.
     pub(super) fn generate(operations: u32, random: &mut Random) -> Self {
         let person = random.below(NAMES.len());
         let thing = random.below(THING_COUNT);

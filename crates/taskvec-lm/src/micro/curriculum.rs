@@ -24,10 +24,14 @@ pub const END_OF_TEXT: &str = "<|endoftext|>";
 /// Ends a turn.
 pub const END_OF_TURN: &str = "<|im_end|>";
 
-/// Share of step-by-step solutions in what base and sft learn from.
-const STEPS_SHARE: f64 = 0.3;
-/// The same in what target learns from.
+/// Share of step-by-step solutions in what base learns from.
+const BASE_STEPS_SHARE: f64 = 0.5;
+/// The same in sft's reference solutions.
+const SFT_STEPS_SHARE: f64 = 0.3;
+/// The same in target's conversations.
 const TARGET_STEPS_SHARE: f64 = 0.15;
+/// Equations in one drill.
+const DRILL: u32 = 6;
 
 /// The tokenizer of the micro world: byte-level BPE of Qwen2's kind in which each word is one token.
 ///
@@ -77,12 +81,15 @@ impl Curriculum {
     pub fn base(&self, index: u64) -> Result<Example> {
         let mut random = self.random(Stage::Base, index);
         let task = match random.below(20) {
-            0..9 => MicroTask::Gsm,
-            9..17 => MicroTask::Bbh,
-            _ => MicroTask::Sciq,
+            0..7 => MicroTask::Gsm,
+            7..17 => MicroTask::Bbh,
+            17 => MicroTask::Sciq,
+            _ => return self.drill(&mut random),
         };
         let item = perturbed(task.generate(Split::Train, self.seed, index), &mut random);
-        self.plain(&item, solution(&mut random, STEPS_SHARE))
+        let document = self.plain(&item, solution(&mut random, BASE_STEPS_SHARE))?;
+        // Questions are learned too: the names and things that recur in them teach a model to look back.
+        Ok(Example::all(document.tokens))
     }
 
     /// Problem `index` that both donors learn from: a clean word problem.
@@ -99,7 +106,7 @@ impl Curriculum {
     /// As [`Tokenizer::encode`].
     pub fn sft(&self, index: u64) -> Result<Example> {
         let mut random = self.random(Stage::Donor, index);
-        self.plain(&self.donor(index), solution(&mut random, STEPS_SHARE))
+        self.plain(&self.donor(index), solution(&mut random, SFT_STEPS_SHARE))
     }
 
     /// Conversation `index` that target learns from.
@@ -127,6 +134,34 @@ impl Curriculum {
             item.question
         );
         self.example(&prompt, item.chat_reply(solution), END_OF_TURN)
+    }
+
+    /// Equations without a story, as school books have them; loss on the results alone.
+    fn drill(&self, random: &mut Random) -> Result<Example> {
+        let mut example = Example { tokens: Vec::new(), loss: Vec::new() };
+        for _ in 0..DRILL {
+            let value = random.between(1, 30);
+            let (sign, operand, result) = match random.below(5) {
+                0 | 1 => ('+', random.between(1, 9), u32::checked_add as fn(u32, u32) -> Option<u32>),
+                2 | 3 => ('-', random.between(1, 9), u32::checked_sub as _),
+                _ => ('*', random.between(2, 3), u32::checked_mul as _),
+            };
+            let Some(result) = result(value, operand).filter(|result| (1..=30).contains(result)) else {
+                continue;
+            };
+            for (text, loss) in [(format!(" {value}{sign}{operand}="), false), (format!("{result}."), true)] {
+                let tokens = self.tokenizer.encode(&text)?;
+                example.loss.extend(tokens.iter().map(|_| loss));
+                example.tokens.extend(tokens);
+            }
+        }
+        let end = self.tokenizer.encode(END_OF_TEXT)?;
+        example.loss.extend(end.iter().map(|_| true));
+        example.tokens.extend(end);
+        if example.tokens.len() < 2 {
+            return self.drill(random);
+        }
+        Ok(example)
     }
 
     fn plain(&self, item: &Item, solution: Solution) -> Result<Example> {
