@@ -147,18 +147,31 @@ mod tests {
     fn json_returns_the_record_and_is_stable() {
         let json = record().to_json();
         let text = String::from_utf8(json.clone()).unwrap();
-        assert!(text.starts_with("{\n  \"schema\": 1,\n  \"taskvec\": \""), "{text}");
+        assert!(
+            text.starts_with("{\n  \"schema\": 1,\n  \"taskvec\": \""),
+            "{text}"
+        );
         assert!(text.contains("\"kind\": \"vector\"") && text.contains("\"dtype\": \"F32\""));
         assert!(!text.contains("null"), "{text}");
-        assert_eq!(Provenance::parse(Path::new("taskvec.json"), &json).unwrap(), record());
+        assert_eq!(
+            Provenance::parse(Path::new("taskvec.json"), &json).unwrap(),
+            record()
+        );
     }
 
     #[test]
     fn a_later_schema_is_refused_even_when_nothing_else_is_readable() {
-        let error =
-            Provenance::parse(Path::new("taskvec.json"), br#"{"schema": 9, "kind": []}"#).unwrap_err();
+        let error = Provenance::parse(Path::new("taskvec.json"), br#"{"schema": 9, "kind": []}"#)
+            .unwrap_err();
         assert!(
-            matches!(error, Error::ProvenanceSchema { found: 9, supported: 1, .. }),
+            matches!(
+                error,
+                Error::ProvenanceSchema {
+                    found: 9,
+                    supported: 1,
+                    ..
+                }
+            ),
             "{error}"
         );
         let error = Provenance::parse(Path::new("taskvec.json"), br#"{"schema": 1}"#).unwrap_err();

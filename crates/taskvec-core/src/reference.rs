@@ -66,7 +66,9 @@ impl FromStr for Reference {
                         revision,
                     })
                 }
-                _ => invalid("a Hub reference is `hf:organisation/name` or `hf:organisation/name@revision`"),
+                _ => invalid(
+                    "a Hub reference is `hf:organisation/name` or `hf:organisation/name@revision`",
+                ),
             };
         }
         match split_scheme(text) {
@@ -156,9 +158,14 @@ mod tests {
 
     #[test]
     fn what_is_refused() {
-        for text in ["", "a\0b", "hf:name", "hf:a/b/c", "hf:a/b@", "hf:/b", "hf:a b/c", "micro:"] {
+        for text in [
+            "", "a\0b", "hf:name", "hf:a/b/c", "hf:a/b@", "hf:/b", "hf:a b/c", "micro:",
+        ] {
             let error = text.parse::<Reference>().unwrap_err();
-            assert!(matches!(error, Error::InvalidReference { .. }), "{text}: {error}");
+            assert!(
+                matches!(error, Error::InvalidReference { .. }),
+                "{text}: {error}"
+            );
         }
     }
 

@@ -80,7 +80,10 @@ mod tests {
         let names = ["target", "taregt-sft", "grpo", "TARGET2", "x"];
         assert_eq!(near_names("targte", names), ["target", "TARGET2"]);
         assert!(near_names("zebra", names).is_empty());
-        assert_eq!(near_names("qwen", ["qwen2.5-instruct"]), ["qwen2.5-instruct"]);
+        assert_eq!(
+            near_names("qwen", ["qwen2.5-instruct"]),
+            ["qwen2.5-instruct"]
+        );
         assert_eq!(
             alternatives(&["a".into(), "b".into(), "c".into()]),
             "`a`, `b` or `c`"

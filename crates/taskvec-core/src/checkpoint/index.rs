@@ -135,7 +135,9 @@ impl Index {
         }
         let mut shards = BTreeMap::new();
         for (tensor, shard) in &weight_map {
-            shards.entry(shard.clone()).or_insert_with(|| tensor.clone());
+            shards
+                .entry(shard.clone())
+                .or_insert_with(|| tensor.clone());
         }
         Ok(Index { weight_map, shards })
     }
@@ -191,10 +193,7 @@ impl Index {
 
 /// Whether `name` can only mean a file directly in the directory it is looked for in, on any system.
 pub(crate) fn is_plain_file_name(name: &str) -> bool {
-    !name.is_empty()
-        && name != "."
-        && name != ".."
-        && !name.contains(['/', '\\', ':', '\0'])
+    !name.is_empty() && name != "." && name != ".." && !name.contains(['/', '\\', ':', '\0'])
 }
 
 /// Encodes an index in the form `transformers` writes: sorted, indented by two, ending in a newline.

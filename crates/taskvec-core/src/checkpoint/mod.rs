@@ -11,8 +11,6 @@ mod index;
 mod open;
 mod side_file;
 mod storage;
-#[cfg(test)]
-mod tests;
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -36,7 +36,7 @@ pub(super) fn open(reference: &Reference, library: &Library) -> Result<Checkpoin
             revision: revision.clone(),
         }),
         Reference::Embedded { scheme, name } => {
-            let directory = library.resolve(scheme, name)?;
+            let directory = Arc::new(library.resolve(scheme, name)?);
             let label = PathBuf::from(reference.to_string());
             opening.directory(Folder::Embedded { label, directory })
         }
@@ -92,7 +92,11 @@ struct Opening {
 impl Opening {
     fn directory(self, folder: Folder) -> Result<Checkpoint> {
         let files = folder.file_names()?;
-        let has = |name: &str| files.binary_search_by(|file| file.as_str().cmp(name)).is_ok();
+        let has = |name: &str| {
+            files
+                .binary_search_by(|file| file.as_str().cmp(name))
+                .is_ok()
+        };
         // Where a whole file and an index both lie, `transformers` takes the whole file.
         let weights = |stem: &str| {
             let single = format!("{stem}.safetensors");
@@ -147,10 +151,13 @@ impl Opening {
                 format,
             });
         }
-        let file_name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+        let file_name = path
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned());
         let (Some(file_name), true) = (
             file_name,
-            path.extension().is_some_and(|extension| extension == "safetensors"),
+            path.extension()
+                .is_some_and(|extension| extension == "safetensors"),
         ) else {
             return Err(Error::NotACheckpoint {
                 path: path.to_path_buf(),

@@ -75,7 +75,9 @@ fn is_side_file(name: &str) -> bool {
     ];
     const PREFIXES: [&str; 3] = ["LICENSE", "NOTICE", "USE_POLICY"];
     let tokenizer = name.starts_with("tokenizer")
-        && [".json", ".model", ".txt"].iter().any(|end| name.ends_with(end));
+        && [".json", ".model", ".txt"]
+            .iter()
+            .any(|end| name.ends_with(end));
     let code = ["configuration_", "modeling_", "tokenization_"]
         .iter()
         .any(|start| name.starts_with(start))

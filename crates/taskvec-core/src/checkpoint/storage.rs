@@ -3,10 +3,10 @@
 //! Files are read by position and never mapped: a file that shrinks under a mapping kills the process, under
 //! a read it is an error; and pages of a mapping count as the process's own memory.
 
-use std::borrow::Cow;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::embedded::EmbeddedDirectory;
@@ -27,7 +27,10 @@ enum Content {
         file: File,
         modified: Option<SystemTime>,
     },
-    Memory(Cow<'static, [u8]>),
+    Memory {
+        directory: Arc<EmbeddedDirectory>,
+        name: String,
+    },
 }
 
 impl Storage {
@@ -51,21 +54,16 @@ impl Storage {
         })
     }
 
-    fn memory(path: PathBuf, content: Cow<'static, [u8]>) -> Storage {
-        Storage {
-            path,
-            bytes: content.len() as u64,
-            content: Content::Memory(content),
-        }
-    }
-
     /// Fills `buffer` from byte `offset` on.
     pub(super) fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> Result<()> {
         let outcome = match &self.content {
             Content::File { file, .. } => read_file_exact_at(file, buffer, offset),
-            Content::Memory(bytes) => usize::try_from(offset)
+            Content::Memory { directory, name } => usize::try_from(offset)
                 .ok()
-                .and_then(|begin| bytes.get(begin..)?.get(..buffer.len()))
+                .and_then(|begin| {
+                    let bytes = directory.files.get(name)?;
+                    bytes.get(begin..)?.get(..buffer.len())
+                })
                 .map(|source| buffer.copy_from_slice(source))
                 .ok_or_else(|| io::ErrorKind::UnexpectedEof.into()),
         };
@@ -73,7 +71,7 @@ impl Storage {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
                 let now = match &self.content {
                     Content::File { file, .. } => file.metadata().map_or(0, |now| now.len()),
-                    Content::Memory(bytes) => bytes.len() as u64,
+                    Content::Memory { .. } => self.bytes,
                 };
                 Err(Error::FileChanged {
                     file: self.path.clone(),
@@ -131,7 +129,7 @@ pub(super) enum Folder {
     Disk(PathBuf),
     Embedded {
         label: PathBuf,
-        directory: EmbeddedDirectory,
+        directory: Arc<EmbeddedDirectory>,
     },
 }
 
@@ -172,7 +170,14 @@ impl Folder {
             Folder::Embedded { label, directory } => {
                 let path = label.join(name);
                 match directory.files.get(name) {
-                    Some(bytes) => Ok(Storage::memory(path, bytes.clone())),
+                    Some(bytes) => Ok(Storage {
+                        path,
+                        bytes: bytes.len() as u64,
+                        content: Content::Memory {
+                            directory: Arc::clone(directory),
+                            name: name.to_owned(),
+                        },
+                    }),
                     None => Err(Error::NotFound {
                         path,
                         near: Vec::new(),

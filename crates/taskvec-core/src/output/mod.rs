@@ -9,8 +9,6 @@
 
 mod shard;
 mod staging;
-#[cfg(test)]
-mod tests;
 
 use std::path::{Path, PathBuf};
 

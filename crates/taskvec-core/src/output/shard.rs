@@ -171,7 +171,11 @@ mod tests {
         // Nothing counts as written.
         assert!(matches!(
             writer.verify_complete(),
-            Err(Error::IncompleteShard { written: 0, expected: 4096, .. })
+            Err(Error::IncompleteShard {
+                written: 0,
+                expected: 4096,
+                ..
+            })
         ));
     }
 }

@@ -62,9 +62,10 @@ impl Staging {
         };
         staging.recover()?;
         check_destination(&staging.destination, shape, options.overwrite)?;
-        if let (Some(needed), Some(available)) =
-            (options.expected_bytes, free_bytes(parent_of(&staging.destination)))
-            && needed > available
+        if let (Some(needed), Some(available)) = (
+            options.expected_bytes,
+            free_bytes(parent_of(&staging.destination)),
+        ) && needed > available
         {
             return Err(Error::NoSpace {
                 path: staging.destination.clone(),
@@ -192,14 +193,8 @@ impl Staging {
             let _ = remove(&self.partial);
             return Ok(());
         }
-        let aside = self.aside()?;
-        fs::rename(destination, &aside).map_err(|error| self.unpublished(error))?;
-        if let Err(error) = fs::rename(&self.partial, destination) {
-            let _ = fs::rename(&aside, destination);
-            return Err(self.unpublished(error));
-        }
-        let _ = remove(&aside);
-        Ok(())
+        replace_in_two_steps(&self.partial, destination, &self.aside()?)
+            .map_err(|error| self.unpublished(error))
     }
 
     fn publish_file(&self) -> Result<()> {
@@ -364,7 +359,9 @@ fn check_destination(destination: &Path, shape: Shape, overwrite: bool) -> Resul
         Shape::Directory => is_directory && destination.join(PROVENANCE_FILE).is_file(),
         Shape::File => {
             metadata.is_file()
-                && destination.extension().is_some_and(|extension| extension == "safetensors")
+                && destination
+                    .extension()
+                    .is_some_and(|extension| extension == "safetensors")
         }
     };
     if replaceable {
@@ -393,6 +390,18 @@ fn is_occupied(error: &io::Error) -> bool {
         error.kind(),
         ErrorKind::DirectoryNotEmpty | ErrorKind::AlreadyExists | ErrorKind::NotADirectory
     ) || cfg!(windows) && error.kind() == ErrorKind::PermissionDenied
+}
+
+/// Renames `old` aside, `new` into its place, and removes what is aside; when the second step fails, the first
+/// is taken back. Killed in between, [`Staging::recover`] does so in the next run.
+fn replace_in_two_steps(new: &Path, old: &Path, aside: &Path) -> io::Result<()> {
+    fs::rename(old, aside)?;
+    if let Err(error) = fs::rename(new, old) {
+        let _ = fs::rename(aside, old);
+        return Err(error);
+    }
+    let _ = remove(aside);
+    Ok(())
 }
 
 /// Lets two paths change places in one step, where the system can.
@@ -426,11 +435,55 @@ pub(super) fn free_bytes(path: &Path) -> Option<u64> {
     };
     let filesystem = rustix::fs::statvfs(path).ok()?;
     // A filesystem that counts no blocks at all does not know.
-    (filesystem.f_blocks > 0)
-        .then(|| filesystem.f_bavail.saturating_mul(filesystem.f_frsize))
+    (filesystem.f_blocks > 0).then(|| filesystem.f_bavail.saturating_mul(filesystem.f_frsize))
 }
 
 #[cfg(not(unix))]
 pub(super) fn free_bytes(_path: &Path) -> Option<u64> {
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn directory_with(path: &Path, content: &str) {
+        fs::create_dir(path).unwrap();
+        fs::write(path.join("file"), content).unwrap();
+    }
+
+    #[test]
+    fn replacing_in_two_steps_leaves_only_the_new_or_only_the_old() {
+        let scratch = tempfile::tempdir().unwrap();
+        let at = |name: &str| scratch.path().join(name);
+        directory_with(&at("old"), "old");
+        assert!(replace_in_two_steps(&at("absent"), &at("old"), &at("aside")).is_err());
+        assert_eq!(fs::read_to_string(at("old/file")).unwrap(), "old");
+
+        directory_with(&at("new"), "new");
+        replace_in_two_steps(&at("new"), &at("old"), &at("aside")).unwrap();
+        assert_eq!(fs::read_to_string(at("old/file")).unwrap(), "new");
+        assert!(!at("new").exists() && !at("aside").exists());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_lock_file_that_was_removed_does_not_count() {
+        let scratch = tempfile::tempdir().unwrap();
+        let path = scratch.path().join("lock");
+        let held = File::create(&path).unwrap();
+        assert!(is_file_at(&held, &path));
+        fs::remove_file(&path).unwrap();
+        assert!(!is_file_at(&held, &path));
+        let other = File::create(&path).unwrap();
+        assert!(!is_file_at(&held, &path) && is_file_at(&other, &path));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn free_space_is_known_here_and_of_a_relative_parent() {
+        assert!(free_bytes(Path::new(".")).is_some());
+        assert!(free_bytes(parent_of(Path::new("out"))).is_some());
+        assert!(free_bytes(Path::new("/no/such/place")).is_none());
+    }
 }

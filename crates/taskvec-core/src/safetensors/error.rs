@@ -97,7 +97,9 @@ pub enum HeaderError {
         end: u64,
     },
     /// A tensor ends after the file does: the file is cut short or the offsets are wrong.
-    #[error("tensor `{tensor}` ends at byte {end} of the data, but the file holds {data_bytes} bytes of data")]
+    #[error(
+        "tensor `{tensor}` ends at byte {end} of the data, but the file holds {data_bytes} bytes of data"
+    )]
     OffsetsBeyondFile {
         /// Name of the tensor.
         tensor: String,
@@ -107,7 +109,9 @@ pub enum HeaderError {
         data_bytes: u64,
     },
     /// Two tensors share bytes.
-    #[error("tensor `{tensor}` begins at byte {begin}, inside tensor `{other}`, which ends at byte {other_end}")]
+    #[error(
+        "tensor `{tensor}` begins at byte {begin}, inside tensor `{other}`, which ends at byte {other_end}"
+    )]
     Overlap {
         /// Name of the tensor.
         tensor: String,
@@ -129,7 +133,9 @@ pub enum HeaderError {
         expected: u64,
     },
     /// The bytes a tensor takes are not those that its shape and dtype ask for.
-    #[error("tensor `{tensor}` of shape {shape:?} and dtype {dtype} needs {expected} bytes but has {got}")]
+    #[error(
+        "tensor `{tensor}` of shape {shape:?} and dtype {dtype} needs {expected} bytes but has {got}"
+    )]
     LengthMismatch {
         /// Name of the tensor.
         tensor: String,

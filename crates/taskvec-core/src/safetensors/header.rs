@@ -2,8 +2,8 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::fmt;
 
-use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::{
     HeaderError, LENGTH_BYTES, MAX_DIMENSIONS, MAX_HEADER_BYTES, METADATA_KEY, tensor_bytes,
@@ -258,7 +258,9 @@ impl<'de> Deserialize<'de> for Pairs {
     }
 }
 
+// Unknown fields are refused: no writer has any, and what is not understood may change what a tensor means.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct RawTensor {
     dtype: RawDtype,
     shape: RawShape,

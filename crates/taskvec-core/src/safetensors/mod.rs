@@ -53,7 +53,10 @@ impl TensorInfo {
     /// Number of elements: the product of the shape.
     pub fn element_count(&self) -> u64 {
         // The product was checked when the header was validated.
-        self.shape.iter().map(|&dimension| dimension as u64).product()
+        self.shape
+            .iter()
+            .map(|&dimension| dimension as u64)
+            .product()
     }
 
     /// Bytes the tensor takes on disk.
@@ -71,7 +74,9 @@ fn tensor_bytes(tensor: &str, dtype: Dtype, shape: &[usize]) -> Result<u64, Head
     };
     let elements = shape
         .iter()
-        .try_fold(1u64, |product, &dimension| product.checked_mul(dimension as u64))
+        .try_fold(1u64, |product, &dimension| {
+            product.checked_mul(dimension as u64)
+        })
         .ok_or_else(overflow)?;
     let bits = elements.checked_mul(dtype.bits()).ok_or_else(overflow)?;
     if !bits.is_multiple_of(8) {

@@ -1,0 +1,6 @@
+//! Checkpoints and outputs as a user of the crate meets them: directories on disk.
+
+mod checkpoint;
+mod fixture;
+mod output;
+mod refusal;
