@@ -104,6 +104,94 @@ pub enum Error {
         /// The file it stands in.
         file: String,
     },
+    /// A checkpoint of an architecture that is not supported.
+    #[error("`{file}` describes {found}, expected one of: {supported}")]
+    UnsupportedArchitecture {
+        /// The file.
+        file: String,
+        /// The architectures it names.
+        found: String,
+        /// Those there are.
+        supported: String,
+    },
+    /// A configuration with fields that are missing, out of range or ask for what is not implemented.
+    #[error("`{file}` cannot be used: {}", problems.join("; "))]
+    InvalidConfig {
+        /// The file.
+        file: String,
+        /// Each problem.
+        problems: Vec<String>,
+    },
+    /// Weights that are not those the configuration asks for.
+    #[error("the tensors of `{origin}` do not fit its `config.json`:{}", lines(problems))]
+    TensorMismatch {
+        /// The expression or checkpoint.
+        origin: String,
+        /// Each tensor that is missing, too many or of another shape.
+        problems: Vec<String>,
+    },
+    /// A tokenizer with more tokens than the model has embeddings for.
+    #[error("`{file}` has {tokens} tokens, the embedding {rows} rows")]
+    VocabularyTooLarge {
+        /// The tokenizer's file.
+        file: String,
+        /// Its tokens.
+        tokens: usize,
+        /// Rows of the embedding.
+        rows: usize,
+    },
+    /// Neither configuration nor tokenizer say which token ends a sequence.
+    #[error("`{origin}` does not say which token ends a sequence")]
+    NoEndToken {
+        /// The checkpoint.
+        origin: String,
+    },
+    /// An expression that gives no model was to be used as one.
+    #[error("`{expression}` is a vector, expected a model")]
+    NotAModel {
+        /// The expression.
+        expression: String,
+    },
+    /// A decoder was to take the place of one of another shape.
+    #[error("the decoder is {got:?}, expected {expected:?}")]
+    OtherShape {
+        /// The shape wanted.
+        expected: Box<crate::decoder::DecoderConfig>,
+        /// The shape given.
+        got: Box<crate::decoder::DecoderConfig>,
+    },
+    /// Weights were to be stored as a type they cannot be.
+    #[error("cannot store weights as {dtype}, expected F32, F16 or BF16")]
+    UnsupportedDtype {
+        /// The type.
+        dtype: taskvec_core::Dtype,
+    },
+    /// A prompt that leaves no room for an answer.
+    #[error("request {index} has {tokens} tokens, the model has room for {limit}")]
+    PromptTooLong {
+        /// Its place among the requests.
+        index: usize,
+        /// Its tokens, those of a continuation to be scored included.
+        tokens: usize,
+        /// The model's `max_position_embeddings`.
+        limit: usize,
+    },
+    /// Keys and values of one sequence would outgrow the memory set aside for them.
+    #[error("{positions} positions need {bytes} bytes of keys and values, more than the {limit} set aside")]
+    CacheTooLarge {
+        /// Positions of the sequence, prompt and answer.
+        positions: usize,
+        /// Bytes they need.
+        bytes: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// The engine ended without an answer to every request: a mistake of its own.
+    #[error("{requests} requests were left without an answer")]
+    Unanswered {
+        /// How many.
+        requests: usize,
+    },
     /// A text cannot be split into tokens.
     #[error("cannot encode a text")]
     Encode {
@@ -152,6 +240,27 @@ pub enum Error {
         value: String,
         /// What it may be.
         expected: &'static str,
+    },
+    /// A row of training data that cannot be learned from.
+    #[error("`{}`, line {line}: {problem}", file.display())]
+    TrainingRow {
+        /// The file.
+        file: std::path::PathBuf,
+        /// The line, counted from 1.
+        line: usize,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A row of training data whose text cannot be rendered or tokenized.
+    #[error("`{}`, line {line}: cannot turn the row into tokens", file.display())]
+    TrainingRowText {
+        /// The file.
+        file: std::path::PathBuf,
+        /// The line, counted from 1.
+        line: usize,
+        /// Why.
+        #[source]
+        source: Box<Error>,
     },
     /// No example has a token that carries loss.
     #[error("none of {examples} examples has a token to learn")]
@@ -243,6 +352,14 @@ impl Error {
                  `tokenizer_config.json`"
                     .to_owned(),
             ),
+            Self::NotAModel { .. } => {
+                Some("add the vector to a model, as in `target + v`".to_owned())
+            }
+            Self::VocabularyTooLarge { .. } => {
+                Some("tokenizer and weights belong to different models".to_owned())
+            }
+            Self::PromptTooLong { .. } => Some("shorten the prompt".to_owned()),
+            Self::CacheTooLarge { .. } => Some("ask for fewer new tokens".to_owned()),
             Self::NotFinite { .. } => {
                 Some("lower the learning rate, or start again from the last checkpoint".to_owned())
             }
@@ -252,7 +369,16 @@ impl Error {
             Self::OtherRun { .. } => {
                 Some("give the run its old settings and data back, or begin in another directory".to_owned())
             }
+            Self::TrainingRow { .. } => Some(
+                "a row is {\"prompt\": …, \"completion\": …}, {\"messages\": […]} or {\"text\": …}"
+                    .to_owned(),
+            ),
             _ => None,
         }
     }
+}
+
+/// Problems one to a line, as they follow a message.
+fn lines(problems: &[String]) -> String {
+    problems.iter().map(|problem| format!("\n  {problem}")).collect()
 }

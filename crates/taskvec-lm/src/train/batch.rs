@@ -26,7 +26,9 @@ impl Example {
     #[must_use]
     pub fn completion(prompt: &[u32], completion: &[u32]) -> Self {
         let tokens = [prompt, completion].concat();
-        let loss = (0..tokens.len()).map(|index| index >= prompt.len()).collect();
+        let loss = (0..tokens.len())
+            .map(|index| index >= prompt.len())
+            .collect();
         Self { tokens, loss }
     }
 
@@ -80,7 +82,10 @@ impl Batch {
         };
         for (row, example) in examples.iter().enumerate() {
             batch.token_count += example.tokens.len();
-            let pairs = example.tokens.iter().zip(example.tokens.iter().zip(&example.loss).skip(1));
+            let pairs = example
+                .tokens
+                .iter()
+                .zip(example.tokens.iter().zip(&example.loss).skip(1));
             for (column, (&input, (&target, &carries))) in pairs.enumerate() {
                 let position = row * columns + column;
                 batch.tokens[position] = input as i32;
@@ -109,7 +114,14 @@ pub fn cut(lengths: &[usize], micro_batches: usize, slices: usize) -> Vec<Vec<Ve
         .map(|part| &order[count * part / micro_batches..count * (part + 1) / micro_batches])
         .map(|members| {
             (0..slices)
-                .map(|slice| members.iter().copied().skip(slice).step_by(slices).collect())
+                .map(|slice| {
+                    members
+                        .iter()
+                        .copied()
+                        .skip(slice)
+                        .step_by(slices)
+                        .collect()
+                })
                 .filter(|slice: &Vec<usize>| !slice.is_empty())
                 .collect()
         })
@@ -154,10 +166,16 @@ impl Order {
             return &[];
         }
         let (epoch, within) = (step / per_epoch, (step % per_epoch) as usize);
-        if self.epoch.as_ref().is_none_or(|(cached, _)| *cached != epoch) {
+        if self
+            .epoch
+            .as_ref()
+            .is_none_or(|(cached, _)| *cached != epoch)
+        {
             self.epoch = Some((epoch, self.shuffled(epoch)));
         }
-        self.epoch.as_ref().map_or(&[], |(_, batches)| &batches[within])
+        self.epoch
+            .as_ref()
+            .map_or(&[], |(_, batches)| &batches[within])
     }
 
     /// Shuffled, then sorted by length within pools, so that a batch holds neighbours; then the batches
@@ -169,7 +187,8 @@ impl Order {
         for pool in indices.chunks_mut(self.batch * BATCHES_PER_POOL) {
             pool.sort_by_key(|&index| self.lengths[index]);
         }
-        let mut batches: Vec<Vec<usize>> = indices.chunks(self.batch).map(<[usize]>::to_vec).collect();
+        let mut batches: Vec<Vec<usize>> =
+            indices.chunks(self.batch).map(<[usize]>::to_vec).collect();
         let full = self.lengths.len() / self.batch;
         random.shuffle(&mut batches[..full]);
         batches
@@ -211,7 +230,10 @@ mod tests {
             all.sort_unstable();
             assert_eq!(all, [0, 1, 2, 3, 4, 5, 6]);
         }
-        assert_eq!(cut(&lengths, 2, 2), [vec![vec![1, 4], vec![3]], vec![vec![2, 6], vec![0, 5]]]);
+        assert_eq!(
+            cut(&lengths, 2, 2),
+            [vec![vec![1, 4], vec![3]], vec![vec![2, 6], vec![0, 5]]]
+        );
         assert!(cut(&[], 2, 2).is_empty());
     }
 

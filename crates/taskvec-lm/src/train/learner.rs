@@ -118,7 +118,9 @@ impl Learner {
 
     /// Replaces the weights, as a resumed run does.
     pub(super) fn set_weights(&mut self, weights: Vec<f32>) {
-        self.decoder = self.parameters.install(&self.decoder, &weights, &self.device);
+        self.decoder = self
+            .parameters
+            .install(&self.decoder, &weights, &self.device);
         self.weights = weights;
     }
 
@@ -150,7 +152,9 @@ impl Learner {
                 if sum.is_empty() {
                     *sum = gradient;
                 } else {
-                    sum.iter_mut().zip(&gradient).for_each(|(sum, value)| *sum += value);
+                    sum.iter_mut()
+                        .zip(&gradient)
+                        .for_each(|(sum, value)| *sum += value);
                 }
             },
         )
@@ -161,7 +165,12 @@ impl Learner {
     /// # Errors
     ///
     /// [`Error::NotFinite`] if the gradient has a NaN or an infinity: the weights stay as they were.
-    pub fn apply(&mut self, mut gradient: Vec<f32>, learning_rate: f64, max_norm: f64) -> Result<f64> {
+    pub fn apply(
+        &mut self,
+        mut gradient: Vec<f32>,
+        learning_rate: f64,
+        max_norm: f64,
+    ) -> Result<f64> {
         // No slice carried loss: nothing to learn from, and nothing that is wrong.
         gradient.resize(self.weights.len(), 0.0);
         let norm = optimizer::clip(&mut gradient, max_norm);
@@ -176,7 +185,9 @@ impl Learner {
             &gradient,
             learning_rate,
         );
-        self.decoder = self.parameters.install(&self.decoder, &self.weights, &self.device);
+        self.decoder = self
+            .parameters
+            .install(&self.decoder, &self.weights, &self.device);
         Ok(norm)
     }
 }

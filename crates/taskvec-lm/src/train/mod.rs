@@ -19,4 +19,5 @@ pub mod optimizer;
 pub mod parallel;
 pub mod parameters;
 pub mod resume;
+pub mod rows;
 pub mod sft;

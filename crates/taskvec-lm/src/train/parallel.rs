@@ -102,7 +102,9 @@ impl Workers {
             }),
         }
         let folded = folded.into_inner().unwrap_or_else(PoisonError::into_inner);
-        folded.failure.map_or(Ok(folded.value), |(_, error)| Err(error))
+        folded
+            .failure
+            .map_or(Ok(folded.value), |(_, error)| Err(error))
     }
 }
 
@@ -123,7 +125,11 @@ impl<R, A> Folded<R, A> {
     }
 
     fn fail(&mut self, index: usize, error: Error) {
-        if self.failure.as_ref().is_none_or(|(first, _)| index < *first) {
+        if self
+            .failure
+            .as_ref()
+            .is_none_or(|(first, _)| index < *first)
+        {
             self.failure = Some((index, error));
         }
     }
@@ -136,7 +142,11 @@ mod tests {
     #[test]
     fn results_are_folded_in_order() {
         let items: Vec<u64> = (0..40).collect();
-        for workers in [Workers::single(), Workers::new(1).unwrap(), Workers::new(3).unwrap()] {
+        for workers in [
+            Workers::single(),
+            Workers::new(1).unwrap(),
+            Workers::new(3).unwrap(),
+        ] {
             let order = workers
                 .fold(
                     &items,
@@ -159,7 +169,9 @@ mod tests {
             &[1, 2, 3],
             (),
             |&item| match item {
-                2 => Err(Error::NoGradient { tensor: "two".into() }),
+                2 => Err(Error::NoGradient {
+                    tensor: "two".into(),
+                }),
                 _ => Ok(()),
             },
             |(), ()| (),

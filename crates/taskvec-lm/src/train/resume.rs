@@ -70,16 +70,22 @@ pub(super) struct Identity {
     pub settings: BTreeMap<String, Value>,
     /// Fingerprint of the data.
     pub data: String,
+    /// Fingerprint of the weights the run began with.
+    pub initial_weights: String,
 }
 
 impl Identity {
-    /// The identity of a run with `config`, of which `incidental` fields change nothing that is learned.
+    /// The identity of a run with `config`, of which `incidental` fields change nothing that is learned, that
+    /// begins with `learner` as it is.
     pub(super) fn new(
         method: &str,
         config: &impl Serialize,
         incidental: &[&str],
-        data: u64,
+        data: Fingerprint,
+        learner: &Learner,
     ) -> Self {
+        let mut weights = Fingerprint::new();
+        weights.add(learner.weights.iter().map(|weight| weight.to_bits()));
         let settings = match serde_json::to_value(config) {
             Ok(Value::Object(fields)) => fields
                 .into_iter()
@@ -90,7 +96,8 @@ impl Identity {
         Self {
             method: method.to_owned(),
             settings,
-            data: format!("{data:016x}"),
+            data: data.to_string(),
+            initial_weights: weights.to_string(),
         }
     }
 
@@ -104,6 +111,11 @@ impl Identity {
         };
         compare("method", &saved.method, &self.method);
         compare("data", &saved.data, &self.data);
+        compare(
+            "initial weights",
+            &saved.initial_weights,
+            &self.initial_weights,
+        );
         let names: std::collections::BTreeSet<&String> =
             saved.settings.keys().chain(self.settings.keys()).collect();
         let print = |value: Option<&Value>| value.map_or("absent".to_owned(), Value::to_string);
@@ -115,7 +127,7 @@ impl Identity {
     }
 }
 
-/// FNV-1a, to tell one data set from another; not for anything hostile.
+/// FNV-1a over 32-bit words, to tell one data set or model from another; not for anything hostile.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Fingerprint(u64);
 
@@ -125,13 +137,15 @@ impl Fingerprint {
     }
 
     pub(super) fn add(&mut self, values: impl IntoIterator<Item = u32>) {
-        for byte in values.into_iter().flat_map(u32::to_le_bytes) {
-            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        for value in values {
+            self.0 = (self.0 ^ u64::from(value)).wrapping_mul(0x0100_0000_01b3);
         }
     }
+}
 
-    pub(super) fn value(self) -> u64 {
-        self.0
+impl std::fmt::Display for Fingerprint {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{:016x}", self.0)
     }
 }
 
@@ -171,7 +185,11 @@ pub(super) fn save<E: Serialize>(
     let entries = learner.parameters().entries();
     let names: Vec<String> = groups
         .iter()
-        .flat_map(|(group, _)| entries.iter().map(move |entry| format!("{group}.{}", entry.name)))
+        .flat_map(|(group, _)| {
+            entries
+                .iter()
+                .map(move |entry| format!("{group}.{}", entry.name))
+        })
         .collect();
     let shapes = entries.iter().map(|entry| entry.shape.as_slice()).cycle();
     let specs: Vec<TensorSpec<'_>> = names
@@ -196,9 +214,14 @@ pub(super) fn save<E: Serialize>(
             writer.write_all(&value.to_le_bytes()).map_err(failed)?;
         }
     }
-    let file = writer.into_inner().map_err(|error| failed(error.into_error()))?;
+    let file = writer
+        .into_inner()
+        .map_err(|error| failed(error.into_error()))?;
     file.sync_all().map_err(failed)?;
-    std::fs::rename(&partial, &path).map_err(failed)
+    std::fs::rename(&partial, &path).map_err(failed)?;
+    // The rename itself must survive a power cut, or an old state would come back with new metrics.
+    let parent = File::open(&directory.path).map_err(failed)?;
+    parent.sync_all().map_err(failed)
 }
 
 /// Puts the saved state, if there is one, into `learner`; returns the steps made and the extra record.
@@ -212,7 +235,10 @@ pub(super) fn load<E: DeserializeOwned>(
         return Ok(None);
     }
     let checkpoint = Checkpoint::open(&Reference::Path(path.clone()), &Library::new())?;
-    let text = checkpoint.metadata().get(METADATA).map_or("", String::as_str);
+    let text = checkpoint
+        .metadata()
+        .get(METADATA)
+        .map_or("", String::as_str);
     let unreadable = |source| Error::Json {
         file: path.display().to_string(),
         source,
@@ -252,7 +278,11 @@ pub(super) fn load<E: DeserializeOwned>(
         }
         Ok(values)
     };
-    let (weights, first, second) = (group("weights")?, group("first_moment")?, group("second_moment")?);
+    let (weights, first, second) = (
+        group("weights")?,
+        group("first_moment")?,
+        group("second_moment")?,
+    );
     learner.optimizer.first = first;
     learner.optimizer.second = second;
     learner.optimizer.steps = saved.step;

@@ -107,8 +107,14 @@ impl SftConfig {
             })
         };
         for (setting, value) in [
-            ("per_device_train_batch_size", self.per_device_train_batch_size),
-            ("gradient_accumulation_steps", self.gradient_accumulation_steps),
+            (
+                "per_device_train_batch_size",
+                self.per_device_train_batch_size,
+            ),
+            (
+                "gradient_accumulation_steps",
+                self.gradient_accumulation_steps,
+            ),
             ("slices", self.slices),
         ] {
             if value == 0 {
@@ -184,7 +190,10 @@ pub fn train(
 ) -> Result<SftOutcome> {
     config.validate()?;
     let examples = prepare(examples, config, decoder.config.vocab_size, observer)?;
-    let lengths = examples.iter().map(|example| example.tokens.len()).collect();
+    let lengths = examples
+        .iter()
+        .map(|example| example.tokens.len())
+        .collect();
     let per_step = config.per_device_train_batch_size * config.gradient_accumulation_steps;
     let mut order = Order::new(lengths, per_step, config.seed);
     let steps_per_epoch = order.steps_per_epoch() as f64;
@@ -198,7 +207,7 @@ pub fn train(
         floor: config.min_lr_rate,
     };
     let mut learner = Learner::new(decoder, config.optimizer(), workers, config.max_length)?;
-    let identity = Identity::new("sft", config, INCIDENTAL, fingerprint(&examples));
+    let identity = Identity::new("sft", config, INCIDENTAL, fingerprint(&examples), &learner);
     let resumed = directory
         .map(|directory| resume::load::<()>(directory, &identity, &mut learner))
         .transpose()?
@@ -211,7 +220,11 @@ pub fn train(
     let mut steps = first;
     while steps < total_steps {
         let started = Instant::now();
-        let chosen: Vec<&Example> = order.step(steps).iter().map(|&index| &examples[index]).collect();
+        let chosen: Vec<&Example> = order
+            .step(steps)
+            .iter()
+            .map(|&index| &examples[index])
+            .collect();
         let learning_rate = schedule.rate(steps);
         let update = step(&mut learner, &chosen, config, learning_rate)?;
         let metrics = SftMetrics {
@@ -256,7 +269,11 @@ fn prepare(
     let mut prepared = examples.to_vec();
     let mut cut = 0;
     for example in &mut prepared {
-        if let Some(&token) = example.tokens.iter().find(|&&token| token as usize >= vocab_size) {
+        if let Some(&token) = example
+            .tokens
+            .iter()
+            .find(|&&token| token as usize >= vocab_size)
+        {
             return Err(Error::TokenOutOfRange { token, vocab_size });
         }
         cut += usize::from(example.tokens.len() > max_length);
@@ -268,7 +285,10 @@ fn prepare(
         return Err(Error::NothingToLearn { examples: given });
     }
     if cut > 0 {
-        observer.warn(&Warning::Truncated { examples: cut, max_length });
+        observer.warn(&Warning::Truncated {
+            examples: cut,
+            max_length,
+        });
     }
     if prepared.len() < given {
         let examples = given - prepared.len();
@@ -277,14 +297,14 @@ fn prepare(
     Ok(prepared)
 }
 
-fn fingerprint(examples: &[Example]) -> u64 {
+fn fingerprint(examples: &[Example]) -> Fingerprint {
     let mut fingerprint = Fingerprint::new();
     for example in examples {
         fingerprint.add([example.tokens.len() as u32]);
         fingerprint.add(example.tokens.iter().copied());
         fingerprint.add(example.loss.iter().map(|&carries| u32::from(carries)));
     }
-    fingerprint.value()
+    fingerprint
 }
 
 /// What one optimiser step did.
@@ -309,7 +329,10 @@ pub fn step(
     config: &SftConfig,
     learning_rate: f64,
 ) -> Result<SftUpdate> {
-    let lengths: Vec<usize> = examples.iter().map(|example| example.tokens.len()).collect();
+    let lengths: Vec<usize> = examples
+        .iter()
+        .map(|example| example.tokens.len())
+        .collect();
     let cuts = batch::cut(&lengths, config.gradient_accumulation_steps, config.slices);
     let slices: Vec<Batch> = cuts
         .iter()

@@ -49,7 +49,9 @@ pub(crate) fn examples(count: usize) -> Vec<Example> {
             let length = 5 + random.below(9);
             let first = random.below(24) as u32;
             let stride = [1, 5, 7][random.below(3)];
-            let tokens: Vec<u32> = (0..length as u32).map(|index| (first + stride * index) % 24).collect();
+            let tokens: Vec<u32> = (0..length as u32)
+                .map(|index| (first + stride * index) % 24)
+                .collect();
             Example::completion(&tokens[..3], &tokens[3..])
         })
         .collect()

@@ -63,7 +63,9 @@ struct Step {
 }
 
 fn golden(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/goldens")
+        .join(name)
 }
 
 /// Hugging Face's name of a parameter.
@@ -123,7 +125,12 @@ fn ten_steps_are_pytorchs() {
     let golden_steps: Golden = serde_json::from_str(&text).unwrap();
     let file = Reference::Path(golden("adamw_steps.safetensors"));
     let checkpoint = Checkpoint::open(&file, &Library::new()).unwrap();
-    let Shape { vocab_size, hidden_size, intermediate_size, .. } = golden_steps.config;
+    let Shape {
+        vocab_size,
+        hidden_size,
+        intermediate_size,
+        ..
+    } = golden_steps.config;
     let shape = &golden_steps.config;
     let config = DecoderConfig {
         vocab_size,
@@ -142,7 +149,9 @@ fn ten_steps_are_pytorchs() {
     let parameters = Parameters::of(&fresh);
     let all = |when: &str| -> Vec<f32> {
         let tensors = parameters.entries().iter();
-        tensors.flat_map(|parameter| read(&checkpoint, when, parameter)).collect()
+        tensors
+            .flat_map(|parameter| read(&checkpoint, when, parameter))
+            .collect()
     };
     let decoder = parameters.install(&fresh, &all("before"), &Device::flex());
 
@@ -175,17 +184,32 @@ fn ten_steps_are_pytorchs() {
     let mut learner = Learner::new(&decoder, optimizer, Workers::new(2).unwrap(), 16).unwrap();
     for (step, expected) in golden_steps.steps.iter().enumerate() {
         let rate = schedule.rate(step as u64);
-        assert!((rate - expected.learning_rate).abs() < 1e-15, "step {step}: rate {rate}");
+        assert!(
+            (rate - expected.learning_rate).abs() < 1e-15,
+            "step {step}: rate {rate}"
+        );
         let update = sft::step(&mut learner, &examples, &sft, rate).unwrap();
-        let close = |found: f64, expected: f64| (found - expected).abs() < LOSS_TOLERANCE * expected;
+        let close =
+            |found: f64, expected: f64| (found - expected).abs() < LOSS_TOLERANCE * expected;
         assert!(close(update.loss, expected.loss), "step {step}: {update:?}");
-        assert!(close(update.grad_norm, expected.grad_norm), "step {step}: {update:?}");
+        assert!(
+            close(update.grad_norm, expected.grad_norm),
+            "step {step}: {update:?}"
+        );
     }
     let found = parameters.read(learner.decoder()).unwrap();
     for parameter in parameters.entries() {
         let expected = read(&checkpoint, "after", parameter);
         let found = &found[parameter.range.clone()];
-        let largest = found.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-        assert!(largest < WEIGHT_TOLERANCE, "`{}` is off by {largest}", parameter.name);
+        let largest = found
+            .iter()
+            .zip(&expected)
+            .map(|(a, b)| (a - b).abs())
+            .fold(0.0, f32::max);
+        assert!(
+            largest < WEIGHT_TOLERANCE,
+            "`{}` is off by {largest}",
+            parameter.name
+        );
     }
 }

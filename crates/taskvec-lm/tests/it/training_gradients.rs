@@ -34,7 +34,11 @@ fn directional(loss_at: &dyn Fn(f64) -> f64) -> f64 {
 }
 
 fn unit(mut direction: Vec<f64>) -> Vec<f64> {
-    let norm = direction.iter().map(|value| value * value).sum::<f64>().sqrt();
+    let norm = direction
+        .iter()
+        .map(|value| value * value)
+        .sum::<f64>()
+        .sqrt();
     direction.iter_mut().for_each(|value| *value /= norm);
     direction
 }
@@ -45,8 +49,13 @@ fn gradients_match(tied: bool) {
     let weights = parameters.read(&decoder).unwrap();
     let batch = Batch::new(&examples(4));
     let rotary = RotaryTable::new(16, decoder.config.head_dim, decoder.config.rope_theta);
-    let learner =
-        Learner::new(&decoder, AdamWConfig::default(), Workers::new(1).unwrap(), 16).unwrap();
+    let learner = Learner::new(
+        &decoder,
+        AdamWConfig::default(),
+        Workers::new(1).unwrap(),
+        16,
+    )
+    .unwrap();
     let total = batch.positions.len();
     let (gradient, _) = learner
         .gradient(std::slice::from_ref(&batch), |forward, batch| {
@@ -59,7 +68,10 @@ fn gradients_match(tied: bool) {
     let mut random = Random::derive(&[23]);
     for parameter in parameters.entries() {
         let range = parameter.range.clone();
-        let own: Vec<f64> = gradient[range.clone()].iter().map(|&value| f64::from(value)).collect();
+        let own: Vec<f64> = gradient[range.clone()]
+            .iter()
+            .map(|&value| f64::from(value))
+            .collect();
         let norm = own.iter().map(|value| value * value).sum::<f64>().sqrt();
         // A gradient this small could hide behind the tolerance whatever it was.
         assert!(norm > 20.0 * TOLERANCE, "{}: norm {norm}", parameter.name);
@@ -77,7 +89,11 @@ fn gradients_match(tied: bool) {
                 for (weight, direction) in moved[range.clone()].iter_mut().zip(direction) {
                     *weight = (f64::from(*weight) + step * direction) as f32;
                 }
-                loss_of(&parameters.install(&decoder, &moved, &Device::flex()), &rotary, &batch)
+                loss_of(
+                    &parameters.install(&decoder, &moved, &Device::flex()),
+                    &rotary,
+                    &batch,
+                )
             });
             assert!(
                 (found - expected).abs() < TOLERANCE * norm.max(1.0),

@@ -3,8 +3,10 @@
 
 use std::ops::ControlFlow;
 
+use burn::tensor::Device;
 use taskvec_lm::train::metrics::{Observer, Silent, Warning};
 use taskvec_lm::train::parallel::Workers;
+use taskvec_lm::train::parameters::Parameters;
 use taskvec_lm::train::resume::{METRICS_FILE, RunDirectory, STATE_FILE};
 use taskvec_lm::train::sft::{self, SftConfig, SftMetrics};
 use taskvec_lm::{Error, decoder::Decoder};
@@ -30,8 +32,15 @@ fn run(config: &SftConfig, workers: Workers) -> (Decoder, Vec<SftMetrics>) {
         seen.push(metrics.clone());
         ControlFlow::Continue(())
     };
-    let outcome =
-        sft::train(&decoder(true), &examples(40), config, workers, None, &mut observer).unwrap();
+    let outcome = sft::train(
+        &decoder(true),
+        &examples(40),
+        config,
+        workers,
+        None,
+        &mut observer,
+    )
+    .unwrap();
     assert!(outcome.finished);
     (outcome.decoder, seen)
 }
@@ -43,15 +52,26 @@ const WEIGHT_TOLERANCE: f32 = 2e-4;
 
 #[test]
 fn the_cut_changes_only_rounding() {
-    let (whole, expected) = run(&SftConfig { slices: 1, ..config() }, Workers::single());
+    let (whole, expected) = run(
+        &SftConfig {
+            slices: 1,
+            ..config()
+        },
+        Workers::single(),
+    );
     let expected_weights = weights(&whole);
     let moved = weights(&decoder(true))
         .iter()
         .zip(&expected_weights)
         .map(|(a, b)| (a - b).abs())
         .fold(0.0, f32::max);
-    assert!(moved > 100.0 * WEIGHT_TOLERANCE, "the run hardly moves: {moved}");
-    for (micro_batch, accumulation, slices) in [(8, 1, 2), (8, 1, 4), (4, 2, 1), (4, 2, 2), (1, 8, 1)] {
+    assert!(
+        moved > 100.0 * WEIGHT_TOLERANCE,
+        "the run hardly moves: {moved}"
+    );
+    for (micro_batch, accumulation, slices) in
+        [(8, 1, 2), (8, 1, 4), (4, 2, 1), (4, 2, 2), (1, 8, 1)]
+    {
         let config = SftConfig {
             per_device_train_batch_size: micro_batch,
             gradient_accumulation_steps: accumulation,
@@ -62,12 +82,18 @@ fn the_cut_changes_only_rounding() {
         let mut residual = 0.0;
         for (found, expected) in found.iter().zip(&expected) {
             let difference = found.loss - expected.loss;
-            assert!(difference.abs() < LOSS_TOLERANCE, "{config:?}: {found:?}, {expected:?}");
+            assert!(
+                difference.abs() < LOSS_TOLERANCE,
+                "{config:?}: {found:?}, {expected:?}"
+            );
             assert_eq!(found.tokens, expected.tokens);
             residual += difference;
         }
         // Rounding has no favourite side; a wrong denominator has.
-        assert!(residual.abs() < 4.0 * LOSS_TOLERANCE, "{config:?}: one-sided by {residual}");
+        assert!(
+            residual.abs() < 4.0 * LOSS_TOLERANCE,
+            "{config:?}: one-sided by {residual}"
+        );
         for (found, expected) in weights(&other).iter().zip(&expected_weights) {
             assert!((found - expected).abs() < WEIGHT_TOLERANCE, "{config:?}");
         }
@@ -76,9 +102,17 @@ fn the_cut_changes_only_rounding() {
 
 #[test]
 fn workers_change_no_bit() {
-    let config = SftConfig { slices: 3, gradient_accumulation_steps: 2, ..config() };
+    let config = SftConfig {
+        slices: 3,
+        gradient_accumulation_steps: 2,
+        ..config()
+    };
     let (one, _) = run(&config, Workers::new(1).unwrap());
-    for workers in [Workers::new(2).unwrap(), Workers::new(4).unwrap(), Workers::single()] {
+    for workers in [
+        Workers::new(2).unwrap(),
+        Workers::new(4).unwrap(),
+        Workers::single(),
+    ] {
         let (other, _) = run(&config, workers);
         assert_eq!(bits(&one), bits(&other));
     }
@@ -87,13 +121,23 @@ fn workers_change_no_bit() {
 #[test]
 fn the_seed_decides_the_order() {
     let (one, _) = run(&config(), Workers::single());
-    let (two, _) = run(&SftConfig { seed: 43, ..config() }, Workers::single());
+    let (two, _) = run(
+        &SftConfig {
+            seed: 43,
+            ..config()
+        },
+        Workers::single(),
+    );
     assert_ne!(bits(&one), bits(&two));
 }
 
 #[test]
 fn the_loss_falls() {
-    let config = SftConfig { max_steps: Some(80), learning_rate: 1e-2, ..config() };
+    let config = SftConfig {
+        max_steps: Some(80),
+        learning_rate: 1e-2,
+        ..config()
+    };
     let (_, metrics) = run(&config, Workers::new(2).unwrap());
     let (first, last) = (metrics[0].loss, metrics[79].loss);
     assert!(first > 3.0 && last < 1.0, "{first} to {last}");
@@ -125,7 +169,14 @@ fn a_run_resumes_exactly_wherever_it_was_cut_off() {
     let (whole, expected) = run(&config(), Workers::new(2).unwrap());
     let train = |directory: &RunDirectory, observer: &mut dyn Observer<SftMetrics>| {
         let workers = Workers::new(2).unwrap();
-        sft::train(&decoder(true), &examples(40), &config(), workers, Some(directory), observer)
+        sft::train(
+            &decoder(true),
+            &examples(40),
+            &config(),
+            workers,
+            Some(directory),
+            observer,
+        )
     };
     // Stopped politely after step 3; killed in step 7, of which the last save knows nothing, and killed
     // again before the first save.
@@ -146,7 +197,10 @@ fn a_run_resumes_exactly_wherever_it_was_cut_off() {
     assert_eq!(bits(&whole), bits(&resumed.decoder));
 
     let text = std::fs::read_to_string(directory.file(METRICS_FILE)).unwrap();
-    let lines: Vec<SftMetrics> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let lines: Vec<SftMetrics> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
     assert_eq!(lines.len(), expected.len());
     for (line, expected) in lines.iter().zip(&expected) {
         assert_eq!(line.step, expected.step);
@@ -166,9 +220,24 @@ fn another_run_or_a_damaged_state_is_refused() {
     let train = |config: &SftConfig, count: usize, directory: &RunDirectory| {
         let examples = examples(count);
         let workers = Workers::single();
-        sft::train(&decoder(true), &examples, config, workers, Some(directory), &mut Silent)
+        sft::train(
+            &decoder(true),
+            &examples,
+            config,
+            workers,
+            Some(directory),
+            &mut Silent,
+        )
     };
-    train(&SftConfig { max_steps: Some(1), ..config() }, 40, &directory).unwrap();
+    train(
+        &SftConfig {
+            max_steps: Some(1),
+            ..config()
+        },
+        40,
+        &directory,
+    )
+    .unwrap();
     assert!(matches!(
         RunDirectory::open(temporary.path(), false),
         Err(Error::RunExists { .. })
@@ -179,20 +248,53 @@ fn another_run_or_a_damaged_state_is_refused() {
         panic!("other settings were accepted");
     };
     assert_eq!(differences, ["`max_steps` was 1, is 12"]);
-    let Err(Error::OtherRun { differences, .. }) =
-        train(&SftConfig { max_steps: Some(1), save_steps: 9, ..config() }, 39, &directory)
-    else {
+    let Err(Error::OtherRun { differences, .. }) = train(
+        &SftConfig {
+            max_steps: Some(1),
+            save_steps: 9,
+            ..config()
+        },
+        39,
+        &directory,
+    ) else {
         panic!("other data was accepted");
     };
-    assert!(differences.len() == 1 && differences[0].starts_with("`data` was"), "{differences:?}");
+    assert!(
+        differences.len() == 1 && differences[0].starts_with("`data` was"),
+        "{differences:?}"
+    );
+
+    let mut other = Parameters::of(&decoder(true)).read(&decoder(true)).unwrap();
+    other[7] += 1e-3;
+    let other = Parameters::of(&decoder(true)).install(&decoder(true), &other, &Device::flex());
+    let config = SftConfig {
+        max_steps: Some(1),
+        ..config()
+    };
+    let data = examples(40);
+    let refused = sft::train(
+        &other,
+        &data,
+        &config,
+        Workers::single(),
+        Some(&directory),
+        &mut Silent,
+    );
+    let Err(Error::OtherRun { differences, .. }) = refused else {
+        panic!("other weights were accepted");
+    };
+    assert!(
+        differences.len() == 1 && differences[0].starts_with("`initial weights` was"),
+        "{differences:?}"
+    );
 
     let state = directory.file(STATE_FILE);
     let bytes = std::fs::read(&state).unwrap();
     std::fs::write(&state, &bytes[..bytes.len() - 1]).unwrap();
-    let refused = train(&SftConfig { max_steps: Some(1), ..config() }, 40, &directory);
+    let refused = train(&config, 40, &directory);
     assert!(matches!(refused, Err(Error::Core(_))), "{refused:?}");
     std::fs::write(&state, b"{}").unwrap();
-    let refused = train(&SftConfig { max_steps: Some(1), ..config() }, 40, &directory);
+    let refused = train(&config, 40, &directory);
     assert!(matches!(refused, Err(Error::Core(_))), "{refused:?}");
 }
 
@@ -209,30 +311,66 @@ fn what_cannot_be_learned_from_is_refused_or_said() {
         }
     }
     let train = |examples: &[_], config: &SftConfig, observer: &mut dyn Observer<SftMetrics>| {
-        sft::train(&decoder(true), examples, config, Workers::single(), None, observer)
+        sft::train(
+            &decoder(true),
+            examples,
+            config,
+            Workers::single(),
+            None,
+            observer,
+        )
     };
     use taskvec_lm::train::batch::Example;
     let refused = train(&[Example::all(vec![1, 24])], &config(), &mut Silent);
     assert!(
-        matches!(refused, Err(Error::TokenOutOfRange { token: 24, vocab_size: 24 })),
+        matches!(
+            refused,
+            Err(Error::TokenOutOfRange {
+                token: 24,
+                vocab_size: 24
+            })
+        ),
         "{refused:?}"
     );
     let barren = Example::completion(&[1, 2, 3], &[]);
     let refused = train(std::slice::from_ref(&barren), &config(), &mut Silent);
-    assert!(matches!(refused, Err(Error::NothingToLearn { examples: 1 })), "{refused:?}");
-    let refused = train(&examples(1), &SftConfig { slices: 0, ..config() }, &mut Silent);
     assert!(
-        matches!(refused, Err(Error::InvalidSetting { setting: "slices", .. })),
+        matches!(refused, Err(Error::NothingToLearn { examples: 1 })),
+        "{refused:?}"
+    );
+    let refused = train(
+        &examples(1),
+        &SftConfig {
+            slices: 0,
+            ..config()
+        },
+        &mut Silent,
+    );
+    assert!(
+        matches!(
+            refused,
+            Err(Error::InvalidSetting {
+                setting: "slices",
+                ..
+            })
+        ),
         "{refused:?}"
     );
     let mut ears = Ears::default();
     let given = [barren, Example::all(vec![1, 2, 3, 4, 5])];
-    let short = SftConfig { max_length: 4, max_steps: Some(1), ..config() };
+    let short = SftConfig {
+        max_length: 4,
+        max_steps: Some(1),
+        ..config()
+    };
     train(&given, &short, &mut ears).unwrap();
     assert_eq!(
         ears.0,
         [
-            Warning::Truncated { examples: 1, max_length: 4 },
+            Warning::Truncated {
+                examples: 1,
+                max_length: 4
+            },
             Warning::NothingToLearn { examples: 1 }
         ]
     );

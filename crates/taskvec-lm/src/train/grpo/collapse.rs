@@ -133,7 +133,11 @@ mod tests {
             .map(|step| {
                 let step = f64::from(step);
                 let noise = if step % 7.0 == 3.0 { -0.2 } else { 0.0 };
-                (0.3 + step * 0.017 + noise, 40.0 - step * 0.9, 1.0 / (1.0 + step * 5.0))
+                (
+                    0.3 + step * 0.017 + noise,
+                    40.0 - step * 0.9,
+                    1.0 / (1.0 + step * 5.0),
+                )
             })
             .collect();
         assert_eq!(run(&rollouts), []);

@@ -104,8 +104,11 @@ impl Default for GrpoConfig {
 }
 
 /// Settings that a resumed run may change: they touch nothing that is learned.
-pub(super) const INCIDENTAL: &[&str] =
-    &["save_steps", "log_completions_steps", "num_completions_to_log"];
+pub(super) const INCIDENTAL: &[&str] = &[
+    "save_steps",
+    "log_completions_steps",
+    "num_completions_to_log",
+];
 
 impl GrpoConfig {
     pub(super) fn optimizer(&self) -> AdamWConfig {
@@ -127,13 +130,20 @@ impl GrpoConfig {
         };
         if self.num_generations < 2 {
             // A group of one has no spread, so nothing would ever be learned.
-            return refuse("num_generations", self.num_generations.to_string(), "2 or more");
+            return refuse(
+                "num_generations",
+                self.num_generations.to_string(),
+                "2 or more",
+            );
         }
         for (setting, value) in [
             ("prompts_per_step", self.prompts_per_step),
             ("max_completion_length", self.max_completion_length),
             ("num_iterations", self.num_iterations),
-            ("gradient_accumulation_steps", self.gradient_accumulation_steps),
+            (
+                "gradient_accumulation_steps",
+                self.gradient_accumulation_steps,
+            ),
             ("slices", self.slices),
             ("save_steps", usize::from(self.save_steps > 0)),
         ] {

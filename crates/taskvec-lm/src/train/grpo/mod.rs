@@ -9,9 +9,11 @@
 mod collapse;
 mod config;
 mod rollout;
+mod task;
 
 pub use config::{GrpoConfig, GrpoMetrics};
 pub use rollout::{Environment, Judgement, Rollout, Sampler};
+pub use task::{DecoderSampler, TaskEnvironment, generative};
 
 use std::ops::ControlFlow;
 use std::time::Instant;
@@ -81,7 +83,7 @@ pub fn train(
     let positions = longest + config.max_completion_length;
     let mut learner = Learner::new(decoder, config.optimizer(), workers, positions)?;
     let reference = (config.beta > 0.0).then(|| learner.decoder().clone());
-    let identity = Identity::new("grpo", config, INCIDENTAL, data);
+    let identity = Identity::new("grpo", config, INCIDENTAL, data, &learner);
     let resumed = directory
         .map(|directory| resume::load::<(u64, CollapseWatch)>(directory, &identity, &mut learner))
         .transpose()?
@@ -94,11 +96,22 @@ pub fn train(
     };
     let (mut metrics_log, mut completions_log) = (log(METRICS_FILE)?, log(COMPLETIONS_FILE)?);
     // Lengths all equal: the order is a plain shuffle.
-    let mut order = Order::new(vec![0; environment.len()], config.prompts_per_step, config.seed);
+    let mut order = Order::new(
+        vec![0; environment.len()],
+        config.prompts_per_step,
+        config.seed,
+    );
 
     let mut steps = first;
     while steps < config.max_steps {
-        let group = Group::sample(&learner, environment, sampler, config, order.step(steps), steps)?;
+        let group = Group::sample(
+            &learner,
+            environment,
+            sampler,
+            config,
+            order.step(steps),
+            steps,
+        )?;
         let mut metrics = learn(&mut learner, reference.as_ref(), &group, config, steps)?;
         let warnings = watch.observe(&mut metrics);
         if let Some(log) = &mut metrics_log {
@@ -153,7 +166,10 @@ struct Report {
 }
 
 fn vector(values: &[f32], like: &Tensor<1>) -> Tensor<1> {
-    Tensor::from_data(TensorData::new(values.to_vec(), [values.len()]), &like.device())
+    Tensor::from_data(
+        TensorData::new(values.to_vec(), [values.len()]),
+        &like.device(),
+    )
 }
 
 fn values(tensor: Tensor<1>) -> Result<Vec<f32>> {
@@ -256,14 +272,21 @@ fn learn(
         metrics.learning_rate = schedule.rate(step * config.num_iterations as u64 + iteration);
         metrics.grad_norm = learner.apply(gradient, metrics.learning_rate, config.max_grad_norm)?;
         metrics.loss = reports.iter().map(|report| report.loss).sum();
-        let tokens = slices.iter().map(|slice| slice.weights.len()).sum::<usize>().max(1) as f64;
+        let tokens = slices
+            .iter()
+            .map(|slice| slice.weights.len())
+            .sum::<usize>()
+            .max(1) as f64;
         if iteration == 0 {
             let sampled = slices.iter().flat_map(|slice| &slice.sampled);
             let computed = reports.iter().flat_map(|report| &report.log_probabilities);
             let differences = sampled.zip(computed).map(|(a, b)| f64::from((a - b).abs()));
             metrics.sampling_logp_difference = differences.sum::<f64>() / tokens;
             metrics.kl = reference.is_some().then(|| {
-                let initial = slices.iter().filter_map(|slice| slice.reference.as_ref()).flatten();
+                let initial = slices
+                    .iter()
+                    .filter_map(|slice| slice.reference.as_ref())
+                    .flatten();
                 let computed = reports.iter().flat_map(|report| &report.log_probabilities);
                 let terms = initial.zip(computed).map(|(reference, now)| {
                     let log_ratio = f64::from(reference - now);

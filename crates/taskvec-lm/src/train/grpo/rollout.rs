@@ -68,7 +68,10 @@ pub trait Sampler: Sync {
 }
 
 /// Checks all prompts; returns the longest one's length and a fingerprint.
-pub(super) fn survey(environment: &dyn Environment, vocab_size: usize) -> Result<(usize, u64)> {
+pub(super) fn survey(
+    environment: &dyn Environment,
+    vocab_size: usize,
+) -> Result<(usize, Fingerprint)> {
     let mut fingerprint = Fingerprint::new();
     let mut longest = 0;
     for index in 0..environment.len() {
@@ -86,7 +89,7 @@ pub(super) fn survey(environment: &dyn Environment, vocab_size: usize) -> Result
     if environment.is_empty() {
         return Err(Error::NothingToLearn { examples: 0 });
     }
-    Ok((longest, fingerprint.value()))
+    Ok((longest, fingerprint))
 }
 
 /// One completion, rewarded.
@@ -120,7 +123,10 @@ impl Group {
             .iter()
             .flat_map(|&prompt| std::iter::repeat_n(prompt, generations))
             .collect();
-        let tokens: Vec<&[u32]> = prompts.iter().map(|&index| environment.prompt(index)).collect();
+        let tokens: Vec<&[u32]> = prompts
+            .iter()
+            .map(|&index| environment.prompt(index))
+            .collect();
         let seeds: Vec<u64> = (0..prompts.len() as u64)
             .map(|sequence| Random::derive(&[config.seed, step, sequence]).next_u64())
             .collect();
@@ -136,7 +142,10 @@ impl Group {
             .zip(&rollouts)
             .map(|(&prompt, rollout)| environment.judge(prompt, rollout))
             .collect();
-        let rewards: Vec<f64> = judgements.iter().map(|judgement| judgement.reward).collect();
+        let rewards: Vec<f64> = judgements
+            .iter()
+            .map(|judgement| judgement.reward)
+            .collect();
         if let Some(index) = rewards.iter().position(|reward| !reward.is_finite()) {
             return Err(Error::Reward {
                 prompt: prompts[index],
@@ -216,40 +225,58 @@ impl Group {
     /// What can be said before learning.
     pub(super) fn metrics(&self, config: &GrpoConfig, step: u64) -> GrpoMetrics {
         let count = self.members.len().max(1) as f64;
-        let mean = |value: &dyn Fn(&Member) -> f64| self.members.iter().map(value).sum::<f64>() / count;
+        let mean =
+            |value: &dyn Fn(&Member) -> f64| self.members.iter().map(value).sum::<f64>() / count;
         let groups: Vec<Vec<f64>> = self
             .members
             .chunks(config.num_generations)
             .map(|group| group.iter().map(|member| member.judgement.reward).collect())
             .collect();
         let group_count = groups.len().max(1) as f64;
-        let deviations: Vec<f64> = groups.iter().map(|rewards| loss::deviation(rewards)).collect();
+        let deviations: Vec<f64> = groups
+            .iter()
+            .map(|rewards| loss::deviation(rewards))
+            .collect();
         let surprise: f64 = self
             .members
             .iter()
             .flat_map(|member| &member.rollout.log_probabilities)
             .map(|&log_probability| -f64::from(log_probability))
             .sum();
-        let sampled: usize = self.members.iter().map(|member| member.rollout.tokens.len()).sum();
+        let sampled: usize = self
+            .members
+            .iter()
+            .map(|member| member.rollout.tokens.len())
+            .sum();
         GrpoMetrics {
             step,
             reward: mean(&|member| member.judgement.reward),
             reward_std: deviations.iter().sum::<f64>() / group_count,
-            frac_reward_zero_std: deviations.iter().filter(|&&deviation| deviation == 0.0).count()
-                as f64
+            frac_reward_zero_std: deviations
+                .iter()
+                .filter(|&&deviation| deviation == 0.0)
+                .count() as f64
                 / group_count,
             step_by_step: mean(&|member| f64::from(u8::from(member.judgement.step_by_step))),
             completion_length: sampled as f64 / count,
             truncated: mean(&|member| f64::from(u8::from(!member.rollout.ended))),
             entropy: surprise / sampled.max(1) as f64,
-            tokens: self.members.iter().map(|member| member.example.tokens.len()).sum(),
+            tokens: self
+                .members
+                .iter()
+                .map(|member| member.example.tokens.len())
+                .sum(),
             rollout_seconds: self.seconds,
             ..GrpoMetrics::default()
         }
     }
 
     /// Completions for the record, evenly spread over the rollout.
-    pub(super) fn logged(&self, step: u64, count: usize) -> impl Iterator<Item = LoggedCompletion<'_>> {
+    pub(super) fn logged(
+        &self,
+        step: u64,
+        count: usize,
+    ) -> impl Iterator<Item = LoggedCompletion<'_>> {
         let stride = self.members.len().div_ceil(count.max(1)).max(1);
         let shown = self.members.iter().step_by(stride).take(count);
         shown.map(move |member| LoggedCompletion {

@@ -124,7 +124,11 @@ fn config() -> GrpoConfig {
     }
 }
 
-fn run(config: &GrpoConfig, workers: usize, directory: Option<&RunDirectory>) -> (GrpoOutcome, Vec<GrpoMetrics>) {
+fn run(
+    config: &GrpoConfig,
+    workers: usize,
+    directory: Option<&RunDirectory>,
+) -> (GrpoOutcome, Vec<GrpoMetrics>) {
     let mut seen = Vec::new();
     let mut observer = |metrics: &GrpoMetrics, _: u64| {
         seen.push(metrics.clone());
@@ -185,7 +189,11 @@ fn a_bandit_is_learned() {
 
 #[test]
 fn workers_change_no_bit() {
-    let config = GrpoConfig { max_steps: 4, slices: 3, ..config() };
+    let config = GrpoConfig {
+        max_steps: 4,
+        slices: 3,
+        ..config()
+    };
     let (one, first) = run(&config, 1, None);
     let (two, second) = run(&config, 2, None);
     assert_eq!(weights(&one.decoder), weights(&two.decoder));
@@ -240,7 +248,10 @@ fn a_run_resumes_exactly() {
     assert_eq!(samples.lines().count(), 4 * config.num_completions_to_log);
 
     // Other settings are another run.
-    let other = GrpoConfig { learning_rate: 1e-3, ..config };
+    let other = GrpoConfig {
+        learning_rate: 1e-3,
+        ..config
+    };
     let refused = train(
         &tiny(),
         &Bandit::new(),
@@ -272,11 +283,16 @@ impl Environment for Fading {
     }
 
     fn judge(&self, index: usize, completion: &Rollout) -> Judgement {
-        let judged = self.judged.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let judged = self
+            .judged
+            .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let judgement = self.bandit.judge(index, completion);
         match judged < 30 * 72 {
             true => judgement,
-            false => Judgement { reward: 0.0, ..judgement },
+            false => Judgement {
+                reward: 0.0,
+                ..judgement
+            },
         }
     }
 }
@@ -324,7 +340,14 @@ fn collapse_is_said_and_an_observer_may_stop() {
     assert_eq!(outcome.steps, ears.flagged[2] + 1);
     // The average halves in two rollouts.
     assert_eq!(ears.flagged, [31, 32, 33]);
-    let [Warning::Collapse { step: 31, sign: CollapseSign::Reward, .. }] = ears.warnings[..] else {
+    let [
+        Warning::Collapse {
+            step: 31,
+            sign: CollapseSign::Reward,
+            ..
+        },
+    ] = ears.warnings[..]
+    else {
         panic!("{:?}", ears.warnings);
     };
 }
@@ -346,8 +369,32 @@ fn settings_that_cannot_be_are_refused() {
             other => panic!("{other:?}"),
         }
     };
-    assert_eq!(refused(GrpoConfig { num_generations: 1, ..config() }), "num_generations");
-    assert_eq!(refused(GrpoConfig { temperature: 0.0, ..config() }), "temperature");
-    assert_eq!(refused(GrpoConfig { beta: f64::NAN, ..config() }), "beta");
-    assert_eq!(refused(GrpoConfig { slices: 0, ..config() }), "slices");
+    assert_eq!(
+        refused(GrpoConfig {
+            num_generations: 1,
+            ..config()
+        }),
+        "num_generations"
+    );
+    assert_eq!(
+        refused(GrpoConfig {
+            temperature: 0.0,
+            ..config()
+        }),
+        "temperature"
+    );
+    assert_eq!(
+        refused(GrpoConfig {
+            beta: f64::NAN,
+            ..config()
+        }),
+        "beta"
+    );
+    assert_eq!(
+        refused(GrpoConfig {
+            slices: 0,
+            ..config()
+        }),
+        "slices"
+    );
 }

@@ -13,7 +13,8 @@ use burn::backend::autodiff::{
     ops::{Backward, Ops, OpsKind},
 };
 use burn::backend::{
-    Backend, Dispatch, Flex, TensorMetadata, backend_extension, flex::FlexTensor, tensor::FloatTensor,
+    Backend, Dispatch, Flex, TensorMetadata, backend_extension, flex::FlexTensor,
+    tensor::FloatTensor,
 };
 use burn::tensor::{DType, Device, Int, Tensor, TensorData, activation};
 use multiversion::multiversion;
@@ -46,7 +47,10 @@ pub fn log_probabilities(logits: Tensor<2>, targets: &[i32]) -> Tensor<1> {
     let [rows, width] = logits.dims();
     assert_eq!(rows, targets.len(), "one target for each row of logits");
     let known = |target: &i32| usize::try_from(*target).is_ok_and(|target| target < width);
-    assert!(targets.iter().all(known), "targets are below the vocabulary's size {width}");
+    assert!(
+        targets.iter().all(known),
+        "targets are below the vocabulary's size {width}"
+    );
     if logits.dtype() == DType::F32 && logits.device().inner() == Device::flex() {
         return Tensor::from_dispatch(Dispatch::select(logits.into_dispatch(), targets.into()));
     }
@@ -57,7 +61,9 @@ pub fn log_probabilities(logits: Tensor<2>, targets: &[i32]) -> Tensor<1> {
 fn composed(logits: Tensor<2>, targets: &[i32]) -> Tensor<1> {
     let data = TensorData::new(targets.to_vec(), [targets.len(), 1]);
     let targets = Tensor::<2, Int>::from_data(data, &logits.device());
-    activation::log_softmax(logits, 1).gather(1, targets).squeeze_dim(1)
+    activation::log_softmax(logits, 1)
+        .gather(1, targets)
+        .squeeze_dim(1)
 }
 
 const LANES: usize = 8;
@@ -66,13 +72,21 @@ const LANES: usize = 8;
 #[inline(always)]
 fn largest(row: &[f32]) -> f32 {
     let chunks = row.chunks_exact(LANES);
-    let rest = chunks.remainder().iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let rest = chunks
+        .remainder()
+        .iter()
+        .copied()
+        .fold(f32::NEG_INFINITY, f32::max);
     let mut lanes = [f32::NEG_INFINITY; LANES];
     for chunk in chunks {
         for lane in 0..LANES {
             // Not `f32::max`, whose rules about NaN cost a comparison more. A NaN in the row still ends in
             // the sum of exponentials.
-            lanes[lane] = if chunk[lane] > lanes[lane] { chunk[lane] } else { lanes[lane] };
+            lanes[lane] = if chunk[lane] > lanes[lane] {
+                chunk[lane]
+            } else {
+                lanes[lane]
+            };
         }
     }
     lanes.into_iter().fold(rest, f32::max)
@@ -83,7 +97,11 @@ fn largest(row: &[f32]) -> f32 {
 fn forward(row: &[f32], target: usize) -> f32 {
     let largest = largest(row);
     let chunks = row.chunks_exact(LANES);
-    let mut sum: f32 = chunks.remainder().iter().map(|value| exp(value - largest)).sum();
+    let mut sum: f32 = chunks
+        .remainder()
+        .iter()
+        .map(|value| exp(value - largest))
+        .sum();
     let mut lanes = [0f32; LANES];
     for chunk in chunks {
         for lane in 0..LANES {
@@ -179,7 +197,11 @@ impl<B: LikelihoodOps> Backward<B, 1> for Select {
 
 impl<B: LikelihoodOps, C: CheckpointStrategy> LikelihoodOps for Autodiff<B, C> {
     fn select(logits: FloatTensor<Self>, targets: Targets) -> FloatTensor<Self> {
-        match Select.prepare::<C>([logits.node()]).compute_bound().stateful() {
+        match Select
+            .prepare::<C>([logits.node()])
+            .compute_bound()
+            .stateful()
+        {
             OpsKind::Tracked(prep) => {
                 let logits = logits.into_primitive();
                 let output = B::select(logits.clone(), targets.clone());
@@ -209,8 +231,9 @@ mod tests {
         let mut random = Random::derive(&[1]);
         for width in [1, 7, 8, 33, 512] {
             let rows = 5;
-            let logits: Vec<f32> =
-                (0..rows * width).map(|_| (6.0 * normal(&mut random)) as f32).collect();
+            let logits: Vec<f32> = (0..rows * width)
+                .map(|_| (6.0 * normal(&mut random)) as f32)
+                .collect();
             let targets: Vec<i32> = (0..rows).map(|_| random.below(width) as i32).collect();
             let weights: Vec<f32> = (0..rows).map(|_| normal(&mut random) as f32).collect();
             let run = |function: &dyn Fn(Tensor<2>, &[i32]) -> Tensor<1>| {
@@ -222,16 +245,25 @@ mod tests {
                 let loss = (selected.clone() * Tensor::from_data(weights, &device)).sum();
                 let gradient = logits.grad(&loss.backward()).unwrap();
                 let values = selected.into_data().as_slice::<f32>().unwrap().to_vec();
-                (values, gradient.into_data().as_slice::<f32>().unwrap().to_vec())
+                (
+                    values,
+                    gradient.into_data().as_slice::<f32>().unwrap().to_vec(),
+                )
             };
             let fused = run(&log_probabilities);
             let plain = run(&composed);
             // Logits up to 20, so ln p has an absolute error of a few units of 2⁻¹⁹; gradients are at most 3.
             for (fused, plain) in fused.0.iter().zip(&plain.0) {
-                assert!((fused - plain).abs() < 1e-5, "width {width}: {fused}, {plain}");
+                assert!(
+                    (fused - plain).abs() < 1e-5,
+                    "width {width}: {fused}, {plain}"
+                );
             }
             for (fused, plain) in fused.1.iter().zip(&plain.1) {
-                assert!((fused - plain).abs() < 2e-6, "width {width}: {fused}, {plain}");
+                assert!(
+                    (fused - plain).abs() < 2e-6,
+                    "width {width}: {fused}, {plain}"
+                );
             }
         }
     }

@@ -165,7 +165,10 @@ mod tests {
         assert_eq!(found.len(), expected.len());
         for (found, expected) in found.iter().zip(expected) {
             // A handful of f32 operations on values near 1.
-            assert!((f64::from(*found) - expected).abs() < 2e-6, "{found} is not {expected}");
+            assert!(
+                (f64::from(*found) - expected).abs() < 2e-6,
+                "{found} is not {expected}"
+            );
         }
     }
 
@@ -179,7 +182,10 @@ mod tests {
         assert!((found[0] - 0.5f32.ln()).abs() < 8e-6, "{found:?}");
         assert_close(&found[1..], &[-(3f64.ln())]);
         let found = floats(entropy(logits));
-        assert!((f64::from(found[0]) - 1.5 * 2f64.ln()).abs() < 8e-6, "{found:?}");
+        assert!(
+            (f64::from(found[0]) - 1.5 * 2f64.ln()).abs() < 8e-6,
+            "{found:?}"
+        );
         assert_close(&found[1..], &[3f64.ln()]);
     }
 
@@ -229,8 +235,13 @@ mod tests {
         let device = Device::flex().autodiff();
         let current = Tensor::<1>::from_data([-0.3f32, -2.0], &device).require_grad();
         let advantages = Tensor::from_data([1.5f32, -0.5], &device);
-        let loss =
-            clipped_surrogate(current.clone(), current.clone().detach(), advantages, 0.2, 0.2);
+        let loss = clipped_surrogate(
+            current.clone(),
+            current.clone().detach(),
+            advantages,
+            0.2,
+            0.2,
+        );
         assert_close(&floats(loss.clone()), &[-1.5, 0.5]);
         // d loss / d ln p = −Â at ratio 1.
         let gradient = current.grad(&loss.sum().backward()).unwrap();
