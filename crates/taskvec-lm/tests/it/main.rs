@@ -1,6 +1,11 @@
 //! Integration tests of the language model, one binary.
 
+mod generation;
+mod logits;
+mod qwen25;
+mod random_model;
 mod training;
 mod training_golden;
 mod training_gradients;
 mod training_invariance;
+mod transformers;
