@@ -1,0 +1,84 @@
+//! The command line, described: one file per command, no side effects.
+//!
+//! Every command's help opens with an example that works as pasted on a fresh machine: it names embedded
+//! checkpoints only. `docs/cli.md` is generated from what stands here.
+
+pub(crate) mod apply;
+pub(crate) mod demo;
+pub(crate) mod eval;
+pub(crate) mod extract;
+pub(crate) mod generate;
+pub(crate) mod grpo;
+pub(crate) mod inspect;
+pub(crate) mod micro;
+pub(crate) mod output;
+#[cfg(test)]
+mod reference;
+pub(crate) mod sft;
+pub(crate) mod weights;
+pub(crate) mod write;
+
+use std::ffi::OsString;
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+/// Extract, apply, measure and explain reasoning vectors: arithmetic on language model weights.
+#[derive(Debug, Parser)]
+#[command(
+    name = "taskvec",
+    version,
+    propagate_version = false,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    disable_help_subcommand = true,
+    before_help = "Example: the whole study on four embedded models, offline, in two minutes\n  \
+                   taskvec demo",
+    after_help = "Exit codes: 0 done, 1 refused, 2 usage, 3 a bug in taskvec, 130 interrupted."
+)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) output: output::OutputArgs,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What can be done.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Demo(demo::DemoArgs),
+    Write(write::WriteArgs),
+    Extract(extract::ExtractArgs),
+    Apply(apply::ApplyArgs),
+    Inspect(inspect::InspectArgs),
+    Generate(generate::GenerateArgs),
+    Eval(eval::EvalArgs),
+    Sft(sft::SftArgs),
+    Grpo(grpo::GrpoArgs),
+    Micro(micro::MicroArgs),
+}
+
+/// Summary, example, usage, flags: who reads help wants to paste something.
+const HELP: &str =
+    "{about-with-newline}\n{before-help}{usage-heading} {usage}\n\n{all-args}{after-help}";
+
+/// The whole command line.
+pub(crate) fn command() -> clap::Command {
+    with_help(Arguments::command())
+}
+
+fn with_help(command: clap::Command) -> clap::Command {
+    command.help_template(HELP).mut_subcommands(with_help)
+}
+
+/// Reads a command line.
+///
+/// # Errors
+///
+/// clap's own, among them requests for help and version.
+pub(crate) fn parse(
+    arguments: impl IntoIterator<Item = OsString>,
+) -> Result<Arguments, clap::Error> {
+    let mut command = command();
+    let matches = command.try_get_matches_from_mut(arguments)?;
+    Arguments::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+}

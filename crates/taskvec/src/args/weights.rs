@@ -1,0 +1,120 @@
+//! Flags about weights that several commands share.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::Args;
+use taskvec_core::{Dtype, Reference};
+
+/// A name and what it stands for in an expression.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Binding {
+    pub(crate) name: String,
+    pub(crate) reference: Reference,
+}
+
+impl FromStr for Binding {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (name, reference) = text
+            .split_once('=')
+            .ok_or("expected NAME=REF, such as target=./my-model")?;
+        let mut characters = name.chars();
+        let is_name = characters
+            .next()
+            .is_some_and(|first| first.is_alphabetic() || first == '_')
+            && characters.all(|character| character.is_alphanumeric() || character == '_');
+        if !is_name {
+            return Err(format!(
+                "`{name}` cannot be a name: letters, digits and `_`, no digit first"
+            ));
+        }
+        let reference = reference.parse().map_err(|error| format!("{error}"))?;
+        Ok(Self {
+            name: name.to_owned(),
+            reference,
+        })
+    }
+}
+
+/// Names for checkpoints.
+#[derive(Debug, Args)]
+pub(crate) struct BindingArgs {
+    /// Let NAME stand for a checkpoint in the expression: a directory, a .safetensors file or `micro:NAME`
+    #[arg(long = "let", value_name = "NAME=REF")]
+    pub(crate) bindings: Vec<Binding>,
+}
+
+/// How many threads work.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct ThreadArgs {
+    /// Threads that work [default: all cores]; no result depends on it
+    #[arg(long, value_name = "N")]
+    pub(crate) threads: Option<NonZeroUsize>,
+}
+
+impl ThreadArgs {
+    /// Lets rayon, which the language model's arithmetic runs on, have as many threads as were asked for.
+    ///
+    /// # Errors
+    ///
+    /// When the system grants no threads.
+    pub(crate) fn limit_pool(self) -> anyhow::Result<()> {
+        if let Some(threads) = self.threads {
+            rayon::ThreadPoolBuilder::new()
+                .num_threads(threads.get())
+                .build_global()?;
+        }
+        Ok(())
+    }
+}
+
+/// Where weights go.
+#[derive(Debug, Args)]
+pub(crate) struct DestinationArgs {
+    /// Directory to make, or a file whose name ends in .safetensors
+    #[arg(short, long, value_name = "PATH")]
+    pub(crate) output: PathBuf,
+    /// Replace what an earlier run wrote there
+    #[arg(long)]
+    pub(crate) overwrite: bool,
+    /// Type to round computed tensors to, once [default: what each has in the model or its inputs]
+    #[arg(long, value_name = "DTYPE", value_parser = dtype)]
+    pub(crate) dtype: Option<Dtype>,
+}
+
+/// Reads a type that weights can be stored as.
+pub(crate) fn dtype(text: &str) -> Result<Dtype, String> {
+    const KNOWN: [Dtype; 4] = [Dtype::Bf16, Dtype::F16, Dtype::F32, Dtype::F64];
+    let found = KNOWN
+        .into_iter()
+        .find(|dtype| dtype.name().eq_ignore_ascii_case(text));
+    found.ok_or_else(|| {
+        let names = KNOWN.map(|dtype| dtype.name().to_lowercase());
+        format!("expected {}", names.join(", "))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bindings() {
+        let binding: Binding = "target=a/b=c".parse().unwrap();
+        assert_eq!(binding.name, "target");
+        assert_eq!(binding.reference, Reference::Path("a/b=c".into()));
+        for wrong in ["target", "=x", "2b=x", "a-b=x", "a="] {
+            assert!(wrong.parse::<Binding>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn dtypes_in_either_case() {
+        assert_eq!(dtype("bf16"), Ok(Dtype::Bf16));
+        assert_eq!(dtype("F32"), Ok(Dtype::F32));
+        assert_eq!(dtype("int4").unwrap_err(), "expected bf16, f16, f32, f64");
+    }
+}

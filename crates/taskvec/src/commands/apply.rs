@@ -1,0 +1,45 @@
+use taskvec_core::Bindings;
+use taskvec_core::Coefficient;
+
+use super::write::write;
+use crate::args::apply::ApplyArgs;
+use crate::printer::Printer;
+
+pub(crate) fn run(arguments: &ApplyArgs, printer: &Printer) -> anyhow::Result<()> {
+    let bindings = Bindings::default()
+        .with("model", arguments.model.clone())
+        .with("vector", arguments.vector.clone());
+    let expression = expression(&arguments.scale);
+    write(
+        &expression,
+        &bindings,
+        &arguments.destination,
+        arguments.threads,
+        printer,
+    )
+}
+
+/// The expression as a person would write it.
+fn expression(scale: &Coefficient) -> String {
+    let operator = if scale.is_negative() { '-' } else { '+' };
+    let size = scale.abs();
+    if size.is_one() {
+        return format!("model {operator} vector");
+    }
+    format!("model {operator} {size}*vector")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scales_read_as_written() {
+        let of = |scale: &str| expression(&scale.parse().unwrap());
+        assert_eq!(of("1"), "model + vector");
+        assert_eq!(of("-1"), "model - vector");
+        assert_eq!(of("0.50"), "model + 0.5*vector");
+        assert_eq!(of("-0.25"), "model - 0.25*vector");
+        assert_eq!(of("1/3"), "model + 1/3*vector");
+    }
+}

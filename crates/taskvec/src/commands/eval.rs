@@ -1,0 +1,176 @@
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use taskvec_eval::run::{self, Cell, RecordLog, RunOptions, Subject};
+use taskvec_eval::task::Selection;
+use taskvec_eval::{Condition, Generator, Registry, Report};
+
+use super::model::{self, Fingerprint};
+use crate::args::eval::{Engine, EvalArgs};
+use crate::failure::Refusal;
+use crate::interruption::Farewell;
+use crate::printer::{Align, Printer, Progress, Table, Unit};
+use crate::resolution;
+
+/// The record file in a directory that `--out` names.
+const RECORDS: &str = "records.jsonl";
+
+pub(crate) fn run(arguments: &EvalArgs, printer: &Printer) -> anyhow::Result<()> {
+    arguments.threads.limit_pool()?;
+    let Engine::Local = arguments.engine;
+    let cells = cells(&arguments.tasks, &arguments.conditions, printer)?;
+    let purpose = "evaluate";
+    let plan =
+        resolution::model_plan(&arguments.expression, &arguments.bindings, purpose, printer)?;
+    let records = arguments.out.as_deref().map(record_file).transpose()?;
+    let (mut log, certainty) = match &records {
+        Some(path) => (RecordLog::open(path)?, Fingerprint::Content),
+        None => (RecordLog::in_memory(), Fingerprint::Header),
+    };
+    let expression = plan.expression().to_string();
+    let subject = Subject {
+        model: expression.clone(),
+        fingerprint: model::fingerprint(&plan, certainty, printer)?,
+        expression,
+    };
+    let model = model::load(&plan)?;
+    let options = RunOptions {
+        selection: Selection {
+            limit: arguments.limit,
+            seed: arguments.seed,
+            ..Selection::test()
+        },
+        ..RunOptions::greedy(model::prompt_form(&model, arguments.prompt_form))
+    };
+    let mut engine = model::engine(model, arguments.threads)?;
+    let _farewell = records.as_ref().map(|path| {
+        Farewell::set(format!(
+            "interrupted: finished samples are kept in `{}`; run the same command to go on",
+            path.display()
+        ))
+    });
+    evaluate(&mut engine, &subject, &cells, &options, &mut log, printer)?;
+    let report = Report::build(&log.finish()?, None)?;
+    if let Some(path) = &records {
+        printer.note(format_args!("every sample is in {}", path.display()));
+    }
+    if arguments.json {
+        return printer.json(&Document {
+            command: "taskvec eval",
+            taskvec: env!("CARGO_PKG_VERSION"),
+            engine: engine.describe(),
+            report: &report,
+        });
+    }
+    printer.table(&table(&report))
+}
+
+/// What `--json` prints, and what a report file holds.
+#[derive(Serialize)]
+pub(super) struct Document<'a> {
+    /// Tells a report of one command from another's, and from a user's own file.
+    pub(super) command: &'static str,
+    pub(super) taskvec: &'static str,
+    pub(super) engine: String,
+    #[serde(flatten)]
+    pub(super) report: &'a Report,
+}
+
+/// The tasks and conditions asked for, where tasks have those conditions.
+pub(super) fn cells(
+    tasks: &str,
+    conditions: &[Condition],
+    printer: &Printer,
+) -> anyhow::Result<Vec<Cell>> {
+    let tasks = Registry::standard().select(tasks)?;
+    for task in &tasks {
+        let names = |conditions: &[Condition]| -> Vec<String> {
+            conditions
+                .iter()
+                .map(|condition| condition.name().to_owned())
+                .collect()
+        };
+        let (has, lacks): (Vec<Condition>, Vec<Condition>) = conditions
+            .iter()
+            .partition(|condition| task.conditions().contains(condition));
+        if has.is_empty() {
+            return Err(Refusal::NoCondition {
+                task: task.name().to_owned(),
+                conditions: names(conditions),
+                known: names(task.conditions()),
+            }
+            .into());
+        }
+        for condition in lacks {
+            printer.detail(format_args!(
+                "{} is not asked under `{condition}`",
+                task.name()
+            ));
+        }
+    }
+    Ok(run::cells(&tasks, conditions))
+}
+
+/// Asks one model every cell and shows how far it is.
+pub(super) fn evaluate(
+    generator: &mut dyn Generator,
+    subject: &Subject,
+    cells: &[Cell],
+    options: &RunOptions,
+    log: &mut RecordLog,
+    printer: &Printer,
+) -> anyhow::Result<()> {
+    let mut current: Option<(String, Progress)> = None;
+    run::evaluate(generator, subject, cells, options, log, &mut |progress| {
+        let cell = format!("{} {}", progress.task, progress.condition);
+        if current.as_ref().is_none_or(|(shown, _)| *shown != cell) {
+            // Cleared before the next begins, so that two are never drawn at once.
+            current = None;
+            let label = format!("{}: {cell}", subject.model);
+            let bar = printer.progress(label, progress.total as u64, Unit::Count("questions"));
+            current = Some((cell, bar));
+        }
+        if let Some((_, bar)) = &current {
+            let right = 100.0 * progress.correct as f64 / progress.done.max(1) as f64;
+            bar.set(progress.done as u64);
+            bar.message(format!("{right:.1} % right"));
+        }
+    })?;
+    Ok(())
+}
+
+/// The file that `--out` means, its directory made if need be.
+fn record_file(out: &Path) -> anyhow::Result<PathBuf> {
+    if out
+        .extension()
+        .is_some_and(|extension| extension == "jsonl")
+    {
+        return Ok(out.to_owned());
+    }
+    super::make_directory(out)?;
+    Ok(out.join(RECORDS))
+}
+
+fn table(report: &Report) -> Table {
+    let mut table = Table::new([
+        ("task", Align::Left),
+        ("condition", Align::Left),
+        ("n", Align::Right),
+        ("accuracy %", Align::Right),
+        ("95 % interval", Align::Right),
+        ("tokens", Align::Right),
+        ("cut off", Align::Right),
+    ]);
+    for row in &report.rows {
+        table.row([
+            row.task.clone(),
+            row.condition.to_string(),
+            row.n.to_string(),
+            format!("{:.1}", 100.0 * row.accuracy),
+            format!("{:.1} to {:.1}", 100.0 * row.ci_low, 100.0 * row.ci_high),
+            format!("{:.1}", row.mean_tokens),
+            row.truncated.to_string(),
+        ]);
+    }
+    table
+}

@@ -1,0 +1,51 @@
+//! One file per command: arguments in, library calls, printing.
+
+mod apply;
+mod demo;
+mod eval;
+mod extract;
+mod generate;
+mod grpo;
+mod inspect;
+mod micro;
+mod model;
+mod sft;
+mod training;
+mod write;
+
+use std::path::Path;
+
+use anyhow::Context;
+
+use crate::args::Command;
+use crate::printer::Printer;
+
+/// Version of the form of every object that `--json` prints. Raised when a reader of the old form would
+/// misread the new.
+const JSON_SCHEMA: u32 = 1;
+
+/// Carries out a command.
+///
+/// # Errors
+///
+/// Whatever kept it from being done.
+pub(crate) fn run(command: &Command, printer: &Printer) -> anyhow::Result<()> {
+    match command {
+        Command::Demo(arguments) => demo::run(arguments, printer),
+        Command::Write(arguments) => write::run(arguments, printer),
+        Command::Extract(arguments) => extract::run(arguments, printer),
+        Command::Apply(arguments) => apply::run(arguments, printer),
+        Command::Inspect(arguments) => inspect::run(arguments, printer),
+        Command::Generate(arguments) => generate::run(arguments, printer),
+        Command::Eval(arguments) => eval::run(arguments, printer),
+        Command::Sft(arguments) => sft::run(arguments, printer),
+        Command::Grpo(arguments) => grpo::run(arguments, printer),
+        Command::Micro(arguments) => micro::run(&arguments.command, printer),
+    }
+}
+
+/// Makes a directory and those above it, where they are not there already.
+fn make_directory(path: &Path) -> anyhow::Result<()> {
+    std::fs::create_dir_all(path)
+        .with_context(|| format!("cannot create the directory `{}`", path.display()))
+}

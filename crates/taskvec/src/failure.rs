@@ -1,0 +1,321 @@
+//! What a failure looks like to the person who ran the command, and to the script that did.
+//!
+//! | code | meaning |
+//! |---|---|
+//! | 0 | done |
+//! | 1 | an input or a result was refused |
+//! | 2 | usage: flags, or an expression that does not parse, bind or type-check |
+//! | 3 | a bug in taskvec |
+//! | 130 | interrupted by Ctrl-C (128 + SIGINT, as shells count) |
+
+use std::backtrace::{Backtrace, BacktraceStatus};
+use std::error::Error as StdError;
+use std::io;
+use std::panic::{self, AssertUnwindSafe};
+use std::process::ExitCode;
+
+use taskvec_core::expression::ExpressionError;
+
+use crate::printer::Printer;
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Status {
+    /// Everything asked for was done.
+    Done,
+    /// An input or a result was refused.
+    Refused,
+    /// The command line makes no sense.
+    Usage,
+    /// A bug in taskvec.
+    Bug,
+    /// The user stopped it.
+    Interrupted,
+}
+
+impl Status {
+    /// The process's exit code.
+    pub(crate) fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Refused => 1,
+            Self::Usage => 2,
+            Self::Bug => 3,
+            Self::Interrupted => 130,
+        }
+    }
+}
+
+impl From<Status> for ExitCode {
+    fn from(status: Status) -> Self {
+        ExitCode::from(status.code())
+    }
+}
+
+/// What only the command line can find wrong; all else is an error of a library.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Refusal {
+    /// A name that is not on a list.
+    #[error("there is no {what} `{name}`")]
+    UnknownName {
+        /// What was to be named: `task`, `condition`.
+        what: &'static str,
+        /// What was given.
+        name: String,
+        /// What there is.
+        known: Vec<String>,
+    },
+    /// A task that cannot be asked under any of the conditions.
+    #[error("`{task}` is not asked under {}", quoted(conditions, "or"))]
+    NoCondition {
+        /// The task.
+        task: String,
+        /// The conditions asked for.
+        conditions: Vec<String>,
+        /// The task's conditions.
+        known: Vec<String>,
+    },
+    /// One name bound to two references.
+    #[error("`{name}` is bound twice: to `{first}` and to `{second}`")]
+    BoundTwice {
+        /// The name.
+        name: String,
+        /// Its first reference.
+        first: String,
+        /// Its second.
+        second: String,
+    },
+    /// A vector where a model is needed.
+    #[error("`{expression}` is a {found}; a model is needed to {purpose}")]
+    NotAModel {
+        /// The expression.
+        expression: String,
+        /// What it is.
+        found: String,
+        /// What for.
+        purpose: &'static str,
+    },
+    /// A file of the user's own, where a report was to be written.
+    #[error("`{path}` exists and is no report of `taskvec demo`")]
+    ForeignReport {
+        /// The file.
+        path: String,
+    },
+    /// The user pressed Ctrl-C.
+    #[error("interrupted: {kept}")]
+    Interrupted {
+        /// What is left of the work.
+        kept: String,
+    },
+}
+
+impl Refusal {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::UnknownName { what, name, known } => Some(match nearest(name, known) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("the {what}s are {}", quoted(known, "and")),
+            }),
+            Self::NoCondition { known, .. } => Some(match known.as_slice() {
+                [only] => format!("its only condition is `{only}`"),
+                known => format!("its conditions are {}", quoted(known, "and")),
+            }),
+            Self::NotAModel { .. } => {
+                Some("add the vector to a model: `target + 0.5*vector`".to_owned())
+            }
+            Self::ForeignReport { .. } => Some("pass another path with `--out`".to_owned()),
+            Self::BoundTwice { .. } | Self::Interrupted { .. } => None,
+        }
+    }
+
+    fn status(&self) -> Status {
+        match self {
+            Self::Interrupted { .. } => Status::Interrupted,
+            Self::UnknownName { .. } | Self::NoCondition { .. } | Self::BoundTwice { .. } => {
+                Status::Usage
+            }
+            _ => Status::Refused,
+        }
+    }
+}
+
+/// Names in backticks, with commas and a last word between them.
+pub(crate) fn quoted(names: &[String], last: &str) -> String {
+    let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    match names.as_slice() {
+        [] => "none".to_owned(),
+        [only] => only.clone(),
+        [rest @ .., end] => format!("{} {last} {end}", rest.join(", ")),
+    }
+}
+
+/// The known name most like `name`, if any is like it at all.
+fn nearest<'known>(name: &str, known: &'known [String]) -> Option<&'known String> {
+    known
+        .iter()
+        .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
+        .filter(|(distance, candidate)| *distance * 3 <= candidate.len().max(name.len()))
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+/// Standard output is gone: whoever read it has seen enough.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write to standard output")]
+pub(crate) struct OutputError(#[from] io::Error);
+
+/// Prints a failure and says how the process must end.
+pub(crate) fn report(error: &anyhow::Error, printer: &Printer) -> Status {
+    let closed = |error: &OutputError| error.0.kind() == io::ErrorKind::BrokenPipe;
+    if error.downcast_ref::<OutputError>().is_some_and(closed) {
+        return Status::Done;
+    }
+    let status = status(error);
+    if status == Status::Interrupted {
+        printer.stopped(error);
+    } else {
+        printer.failure(&causes(error), hint(error).as_deref());
+    }
+    status
+}
+
+/// The message of an error and of each of its causes, without what a message repeats of its cause.
+fn causes(error: &anyhow::Error) -> Vec<String> {
+    let mut messages: Vec<String> = Vec::new();
+    for cause in error.chain() {
+        let message = cause.to_string();
+        if !messages
+            .last()
+            .is_some_and(|previous| previous.contains(&message))
+        {
+            messages.push(message);
+        }
+    }
+    messages
+}
+
+/// The first advice that any error in the chain has to give.
+fn hint(error: &anyhow::Error) -> Option<String> {
+    error.chain().find_map(|cause| {
+        None.or_else(|| cause.downcast_ref::<Refusal>()?.hint())
+            .or_else(|| cause.downcast_ref::<taskvec_core::Error>()?.hint())
+            .or_else(|| cause.downcast_ref::<ExpressionError>()?.hint())
+            .or_else(|| cause.downcast_ref::<taskvec_eval::Error>()?.hint())
+            .or_else(|| cause.downcast_ref::<taskvec_lm::Error>()?.hint())
+    })
+}
+
+fn status(error: &anyhow::Error) -> Status {
+    error.chain().find_map(status_of).unwrap_or(Status::Refused)
+}
+
+fn status_of(cause: &(dyn StdError + 'static)) -> Option<Status> {
+    if let Some(refusal) = cause.downcast_ref::<Refusal>() {
+        return Some(refusal.status());
+    }
+    if let Some(taskvec_eval::Error::UnknownTask { .. }) = cause.downcast_ref() {
+        return Some(Status::Usage);
+    }
+    match cause.downcast_ref::<taskvec_core::Error>() {
+        Some(taskvec_core::Error::Expression(_)) => Some(Status::Usage),
+        // The library was not used as it wants to be.
+        Some(
+            taskvec_core::Error::WriteOutOfRange { .. }
+            | taskvec_core::Error::IncompleteShard { .. }
+            | taskvec_core::Error::ReadOutOfRange { .. },
+        ) => Some(Status::Bug),
+        _ => cause.is::<ExpressionError>().then_some(Status::Usage),
+    }
+}
+
+/// Makes a panic say that it is a bug, once, on stderr.
+pub(crate) fn install_panic_hook() {
+    panic::set_hook(Box::new(|information| {
+        let payload = information.payload();
+        let message = payload
+            .downcast_ref::<&str>()
+            .copied()
+            .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+            .unwrap_or("no message");
+        let place = information
+            .location()
+            .map_or_else(String::new, |location| format!(" at {location}"));
+        // Captured only where RUST_BACKTRACE asks for it.
+        let backtrace = Backtrace::capture();
+        let backtrace = match backtrace.status() {
+            BacktraceStatus::Captured => format!("\n\n{backtrace}"),
+            _ => String::new(),
+        };
+        crate::printer::alarm(&format!(
+            "error: this is a bug in taskvec: {message}{place}\n\n\
+             hint: please report it with the command you ran; taskvec {} on {} {}{backtrace}",
+            env!("CARGO_PKG_VERSION"),
+            std::env::consts::OS,
+            std::env::consts::ARCH,
+        ));
+    }));
+}
+
+/// Runs the program; a panic anywhere in it ends as [`Status::Bug`].
+pub(crate) fn guard(run: impl FnOnce() -> Status) -> Status {
+    // Nothing survives the call that a panic could have left half changed.
+    panic::catch_unwind(AssertUnwindSafe(run)).unwrap_or(Status::Bug)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_our_bug_and_exit_code_3() {
+        let status = guard(|| panic!("by intent"));
+        assert_eq!(status.code(), 3);
+    }
+
+    #[test]
+    fn a_fault_in_an_expression_is_usage_wherever_it_surfaces() {
+        let fault = "a +"
+            .parse::<taskvec_core::expression::Expression>()
+            .unwrap_err();
+        let error = anyhow::Error::new(fault).context("cannot do that");
+        assert_eq!(status(&error), Status::Usage);
+    }
+
+    #[test]
+    fn a_reader_that_left_is_no_failure() {
+        let error = anyhow::Error::new(OutputError(io::ErrorKind::BrokenPipe.into()));
+        let printer = Printer::silent();
+        assert_eq!(report(&error, &printer), Status::Done);
+        let error = anyhow::Error::new(OutputError(io::ErrorKind::StorageFull.into()));
+        assert_eq!(report(&error, &printer), Status::Refused);
+    }
+
+    #[test]
+    fn a_near_name_is_offered_and_a_far_one_gets_the_list() {
+        let unknown = |name: &str| Refusal::UnknownName {
+            what: "task",
+            name: name.to_owned(),
+            known: vec!["micro-gsm".to_owned(), "micro-bbh".to_owned()],
+        };
+        assert_eq!(
+            unknown("micro-gms").hint().unwrap(),
+            "did you mean `micro-gsm`?"
+        );
+        assert_eq!(
+            unknown("humaneval").hint().unwrap(),
+            "the tasks are `micro-gsm` and `micro-bbh`"
+        );
+    }
+
+    #[test]
+    fn causes_are_not_repeated() {
+        let inner = anyhow::anyhow!("disk on fire");
+        let outer = inner
+            .context("cannot write: disk on fire")
+            .context("cannot finish");
+        assert_eq!(
+            causes(&outer),
+            ["cannot finish", "cannot write: disk on fire"]
+        );
+    }
+}

@@ -1,0 +1,10 @@
+//! The command as its users meet it: a command line in; exit code, stdout, stderr and files out.
+
+mod checkpoint;
+mod examples;
+mod interruption;
+mod language;
+mod refusal;
+mod usage;
+mod weights;
+mod workplace;

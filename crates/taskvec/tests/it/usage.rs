@@ -1,0 +1,139 @@
+//! Command lines that make no sense, and questions about those that do.
+
+use insta::assert_snapshot;
+
+use crate::workplace::Workplace;
+
+#[test]
+fn help_and_version_are_data() {
+    let here = Workplace::new();
+    let help = here.output("--help");
+    assert!(help.status.success() && help.stderr.is_empty());
+    assert!(String::from_utf8_lossy(&help.stdout).contains("taskvec demo"));
+    let version = String::from_utf8(here.output("--version").stdout).unwrap();
+    assert_eq!(version, format!("taskvec {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn nothing_asked_for() {
+    let here = Workplace::new();
+    let output = here.output("");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(output.stdout.is_empty());
+    assert!(String::from_utf8_lossy(&output.stderr).contains("Usage: taskvec"));
+}
+
+#[test]
+fn a_misspelt_command() {
+    assert_snapshot!(Workplace::new().run("extrat"), @"
+    exit code 2
+    --- stderr
+    error: unrecognized subcommand 'extrat'
+
+      tip: some similar subcommands exist: 'generate', 'extract'
+
+    Usage: taskvec [OPTIONS] <COMMAND>
+
+    For more information, try '--help'.
+    ");
+}
+
+#[test]
+fn a_missing_flag() {
+    assert_snapshot!(Workplace::new().run("write 'micro:base'"), @"
+    exit code 2
+    --- stderr
+    error: the following required arguments were not provided:
+      --output <PATH>
+
+    Usage: taskvec write --output <PATH> <EXPR>
+
+    For more information, try '--help'.
+    ");
+}
+
+#[test]
+fn a_binding_without_a_reference() {
+    assert_snapshot!(Workplace::new().run("inspect a --let a"), @"
+    exit code 2
+    --- stderr
+    error: invalid value 'a' for '--let <NAME=REF>': expected NAME=REF, such as target=./my-model
+
+    For more information, try '--help'.
+    ");
+}
+
+#[test]
+fn a_scale_that_is_no_number() {
+    assert_snapshot!(Workplace::new().run("apply --model micro:target --vector v --scale much -o x"), @"
+    exit code 2
+    --- stderr
+    error: invalid value 'much' for '--scale <NUMBER>': `much` is not a decimal number
+
+    For more information, try '--help'.
+    ");
+}
+
+#[test]
+fn an_expression_that_ends_early() {
+    assert_snapshot!(Workplace::new().run("inspect 'micro:grpo - '"), @"
+    exit code 2
+    --- stderr
+    error: expected a model, a vector or a number, found the end, at column 14
+      micro:grpo - 
+                   ^
+    ");
+}
+
+#[test]
+fn a_name_bound_to_two_things() {
+    assert_snapshot!(Workplace::new().run("inspect a --let a=x --let a=y"), @"
+    exit code 2
+    --- stderr
+    error: `a` is bound twice: to `x` and to `y`
+    ");
+}
+
+#[test]
+fn an_unknown_task() {
+    assert_snapshot!(Workplace::new().run("eval micro:target --tasks micro-gms"), @"
+    exit code 1
+    --- stderr
+    error: unknown task `micro-gms`: the tasks are micro-gsm, micro-bbh, micro-sciq, micro-chat, micro
+
+    hint: did you mean `micro-gsm`?
+    ");
+}
+
+#[test]
+fn a_condition_that_the_task_does_not_have() {
+    assert_snapshot!(Workplace::new().run("eval micro:target --tasks micro-sciq --conditions noise"), @"
+    exit code 2
+    --- stderr
+    error: `micro-sciq` is not asked under `noise`
+
+    hint: its conditions are `clean`
+    ");
+}
+
+#[test]
+fn colours_only_where_they_are_wanted() {
+    let here = Workplace::new();
+    let plain = here.output("inspect nothing");
+    assert!(!plain.stderr.contains(&b'\x1b'));
+    let coloured = here.output("--color always inspect nothing");
+    assert!(coloured.stderr.contains(&b'\x1b'));
+    let forced = here
+        .command("inspect nothing")
+        .env("CLICOLOR_FORCE", "1")
+        .output()
+        .unwrap();
+    assert!(forced.stderr.contains(&b'\x1b'));
+    let refused = here
+        .command("inspect nothing")
+        .env("CLICOLOR_FORCE", "1")
+        .env("NO_COLOR", "1")
+        .output()
+        .unwrap();
+    assert!(!refused.stderr.contains(&b'\x1b'));
+}
