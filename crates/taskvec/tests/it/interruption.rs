@@ -54,7 +54,7 @@ fn a_write_leaves_nothing_that_looks_finished() {
     exit code 130
     --- stderr
     stopping; press Ctrl-C again to stop at once
-    error: interrupted: nothing was written to `v`
+    interrupted: nothing was written to `v`
     ");
     assert_eq!(here.names(), ["large", "other"]);
 }
@@ -85,4 +85,62 @@ fn a_killed_write_leaves_no_destination_and_does_not_stand_in_the_way() {
             .success()
     );
     assert_eq!(here.names(), ["large", "other", "small", "v"]);
+}
+
+fn lines(path: &std::path::Path) -> usize {
+    std::fs::read_to_string(path).map_or(0, |text| text.lines().count())
+}
+
+#[test]
+fn training_goes_on_where_it_was_and_ends_with_the_same_model() {
+    let here = Workplace::new();
+    let command = "-q sft --model micro:base --data micro-gsm --num-examples 64 --learning-rate 1e-3 --max-steps 40 -o";
+    let child = here
+        .command(&format!("{command} stopped"))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    wait_until(|| lines(&here.path("stopped.training/metrics.jsonl")) >= 2);
+    interrupt(&child);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(
+        output.status.code(),
+        Some(130),
+        "{}",
+        here.rendered(&output)
+    );
+    assert!(String::from_utf8_lossy(&output.stderr).contains("run the same command to go on"));
+    assert!(!here.path("stopped").exists());
+
+    for name in ["stopped", "straight"] {
+        let output = here.output(&format!("{command} {name}"));
+        assert!(output.status.success(), "{}", here.rendered(&output));
+        assert_eq!(
+            lines(&here.path(&format!("{name}.training/metrics.jsonl"))),
+            40
+        );
+    }
+    let weights = |name: &str| std::fs::read(here.path(name).join("model.safetensors")).unwrap();
+    assert!(weights("stopped") == weights("straight"));
+}
+
+#[test]
+fn an_evaluation_keeps_what_was_finished() {
+    let here = Workplace::new();
+    let child = here
+        .command("eval micro:target --tasks micro-gsm --limit 20000 --out records.jsonl")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    wait_until(|| lines(&here.path("records.jsonl")) >= 1);
+    interrupt(&child);
+    let output = child.wait_with_output().unwrap();
+    assert_snapshot!(here.rendered(&output), @"
+    exit code 130
+    --- stderr
+    interrupted: finished samples are kept in `records.jsonl`; run the same command to go on
+    ");
+    assert!(lines(&here.path("records.jsonl")) >= 1);
 }

@@ -97,7 +97,7 @@ fn a_name_bound_to_two_things() {
 #[test]
 fn an_unknown_task() {
     assert_snapshot!(Workplace::new().run("eval micro:target --tasks micro-gms"), @"
-    exit code 1
+    exit code 2
     --- stderr
     error: unknown task `micro-gms`: the tasks are micro-gsm, micro-bbh, micro-sciq, micro-chat, micro
 
@@ -112,7 +112,7 @@ fn a_condition_that_the_task_does_not_have() {
     --- stderr
     error: `micro-sciq` is not asked under `noise`
 
-    hint: its conditions are `clean`
+    hint: its only condition is `clean`
     ");
 }
 
