@@ -99,7 +99,9 @@ pub enum Error {
         limit: usize,
     },
     /// A chat template does not show the turn that was to be continued.
-    #[error("the chat template of `{file}` leaves out the assistant's turn that is to be continued")]
+    #[error(
+        "the chat template of `{file}` leaves out the assistant's turn that is to be continued"
+    )]
     TurnNotOpen {
         /// The file it stands in.
         file: String,
@@ -123,7 +125,10 @@ pub enum Error {
         problems: Vec<String>,
     },
     /// Weights that are not those the configuration asks for.
-    #[error("the tensors of `{origin}` do not fit its `config.json`:{}", lines(problems))]
+    #[error(
+        "the tensors of `{origin}` do not fit its `config.json`:{}",
+        lines(problems)
+    )]
     TensorMismatch {
         /// The expression or checkpoint.
         origin: String,
@@ -177,7 +182,9 @@ pub enum Error {
         limit: usize,
     },
     /// Keys and values of one sequence would outgrow the memory set aside for them.
-    #[error("{positions} positions need {bytes} bytes of keys and values, more than the {limit} set aside")]
+    #[error(
+        "{positions} positions need {bytes} bytes of keys and values, more than the {limit} set aside"
+    )]
     CacheTooLarge {
         /// Positions of the sequence, prompt and answer.
         positions: usize,
@@ -344,9 +351,9 @@ impl Error {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::UnsupportedTokenizer { .. } => Some(
-                "tokenizers of the Qwen2 kind (byte-level BPE) are supported".to_owned(),
-            ),
+            Self::UnsupportedTokenizer { .. } => {
+                Some("tokenizers of the Qwen2 kind (byte-level BPE) are supported".to_owned())
+            }
             Self::NoChatTemplate { .. } => Some(
                 "give the prompt as plain text, or add a `chat_template` to the model's \
                  `tokenizer_config.json`"
@@ -363,12 +370,11 @@ impl Error {
             Self::NotFinite { .. } => {
                 Some("lower the learning rate, or start again from the last checkpoint".to_owned())
             }
-            Self::RunExists { .. } => {
-                Some("resume it, or choose another directory".to_owned())
-            }
-            Self::OtherRun { .. } => {
-                Some("give the run its old settings and data back, or begin in another directory".to_owned())
-            }
+            Self::RunExists { .. } => Some("resume it, or choose another directory".to_owned()),
+            Self::OtherRun { .. } => Some(
+                "give the run its old settings and data back, or begin in another directory"
+                    .to_owned(),
+            ),
             Self::TrainingRow { .. } => Some(
                 "a row is {\"prompt\": …, \"completion\": …}, {\"messages\": […]} or {\"text\": …}"
                     .to_owned(),
@@ -380,5 +386,8 @@ impl Error {
 
 /// Problems one to a line, as they follow a message.
 fn lines(problems: &[String]) -> String {
-    problems.iter().map(|problem| format!("\n  {problem}")).collect()
+    problems
+        .iter()
+        .map(|problem| format!("\n  {problem}"))
+        .collect()
 }

@@ -71,7 +71,8 @@ mod tests {
     #[test]
     fn text_is_pythons() {
         // From CPython 3.11: json.dumps(value, ensure_ascii=False[, indent=2][, sort_keys=True]).
-        let value = json!({ "b": [1, 2.5, null, true], "a": { "é<&'\"\n": "\u{1}" }, "c": [], "d": {} });
+        let value =
+            json!({ "b": [1, 2.5, null, true], "a": { "é<&'\"\n": "\u{1}" }, "c": [], "d": {} });
         assert_eq!(
             dumps(&value, None, false),
             "{\"b\": [1, 2.5, null, true], \"a\": {\"é<&'\\\"\\n\": \"\\u0001\"}, \"c\": [], \"d\": {}}"

@@ -51,14 +51,20 @@ impl ChatTemplate {
         environment.set_trim_blocks(true);
         environment.set_lstrip_blocks(true);
         environment.set_fuel(Some(FUEL));
-        environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+        environment
+            .set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
         environment.set_formatter(python_formatter);
         environment.add_filter("tojson", tojson);
         environment.add_function("raise_exception", raise_exception);
-        environment.add_function("strftime_now", |format: &str| clock::strftime(clock::now(), format));
+        environment.add_function("strftime_now", |format: &str| {
+            clock::strftime(clock::now(), format)
+        });
         environment
             .add_template_owned("chat_template", source.to_owned())
-            .map_err(|source| Error::ChatTemplate { file: file.to_owned(), source })?;
+            .map_err(|source| Error::ChatTemplate {
+                file: file.to_owned(),
+                source,
+            })?;
         let tokens = [
             ("bos_token", tokenizer.bos()),
             ("eos_token", tokenizer.eos()),
@@ -68,7 +74,11 @@ impl ChatTemplate {
             .into_iter()
             .filter_map(|(name, token)| Some((name, token?.content.clone())))
             .collect();
-        Ok(Self { file: Arc::from(file), environment: Arc::new(environment), special })
+        Ok(Self {
+            file: Arc::from(file),
+            environment: Arc::new(environment),
+            special,
+        })
     }
 
     /// The template of a tokenizer's files.
@@ -80,9 +90,15 @@ impl ChatTemplate {
         let origin = tokenizer.origin();
         let source = tokenizer
             .chat_template()
-            .ok_or_else(|| Error::NoChatTemplate { origin: origin.to_owned() })?;
+            .ok_or_else(|| Error::NoChatTemplate {
+                origin: origin.to_owned(),
+            })?;
         let own_file = tokenizer.files().contains_key(tokenizer::TEMPLATE_FILE);
-        let file = if own_file { tokenizer::TEMPLATE_FILE } else { tokenizer::CONFIG_FILE };
+        let file = if own_file {
+            tokenizer::TEMPLATE_FILE
+        } else {
+            tokenizer::CONFIG_FILE
+        };
         Self::parse(&tokenizer::path_in(origin, file), source, tokenizer)
     }
 
@@ -104,18 +120,31 @@ impl ChatTemplate {
             ("documents", Value::from(())),
             ("add_generation_prompt", Value::from(add_generation_prompt)),
         ];
-        variables.extend(self.special.iter().map(|(name, content)| (*name, Value::from(content.as_str()))));
+        variables.extend(
+            self.special
+                .iter()
+                .map(|(name, content)| (*name, Value::from(content.as_str()))),
+        );
         let context: Value = variables.into_iter().collect();
 
-        let mut text = Bounded { bytes: Vec::new(), overflowed: false };
+        let mut text = Bounded {
+            bytes: Vec::new(),
+            overflowed: false,
+        };
         let rendered = catch_unwind(AssertUnwindSafe(|| {
             let template = self.environment.get_template("chat_template")?;
             template.render_captured_to(context, &mut text).map(|_| ())
         }));
-        let failed = |source| Error::ChatTemplate { file: self.file.to_string(), source };
+        let failed = |source| Error::ChatTemplate {
+            file: self.file.to_string(),
+            source,
+        };
         match rendered {
             _ if text.overflowed => {
-                return Err(Error::ChatTooLong { file: self.file.to_string(), limit: MAX_BYTES });
+                return Err(Error::ChatTooLong {
+                    file: self.file.to_string(),
+                    limit: MAX_BYTES,
+                });
             }
             Ok(outcome) => outcome.map_err(failed)?,
             Err(_) => {
@@ -140,13 +169,21 @@ impl ChatTemplate {
     /// As [`render`](Self::render); [`Error::TurnNotOpen`] where the template does not show the last
     /// message.
     pub fn prompt(&self, messages: &[Message]) -> Result<String> {
-        let Some((last, earlier)) = messages.split_last().filter(|(last, _)| last.role == Role::Assistant) else {
+        let Some((last, earlier)) = messages
+            .split_last()
+            .filter(|(last, _)| last.role == Role::Assistant)
+        else {
             return self.render(&messages, None, true);
         };
         let mut open = earlier.to_vec();
-        open.push(Message { role: Role::Assistant, content: format!("{}{OPEN_END}", last.content) });
+        open.push(Message {
+            role: Role::Assistant,
+            content: format!("{}{OPEN_END}", last.content),
+        });
         let mut text = self.render(&open, None, false)?;
-        let end = text.rfind(OPEN_END).ok_or_else(|| Error::TurnNotOpen { file: self.file.to_string() })?;
+        let end = text.rfind(OPEN_END).ok_or_else(|| Error::TurnNotOpen {
+            file: self.file.to_string(),
+        })?;
         text.truncate(end);
         Ok(text)
     }
@@ -174,20 +211,28 @@ impl std::io::Write for Bounded {
 }
 
 /// Prints truth values and none as Python does.
-fn python_formatter(output: &mut Output<'_>, state: &State<'_, '_>, value: &Value) -> Result<(), minijinja::Error> {
+fn python_formatter(
+    output: &mut Output<'_>,
+    state: &State<'_, '_>,
+    value: &Value,
+) -> Result<(), minijinja::Error> {
     if value.is_none() {
         return output.write_str("None").map_err(Into::into);
     }
     match value.kind() {
-        minijinja::value::ValueKind::Bool => {
-            output.write_str(if value.is_true() { "True" } else { "False" }).map_err(Into::into)
-        }
+        minijinja::value::ValueKind::Bool => output
+            .write_str(if value.is_true() { "True" } else { "False" })
+            .map_err(Into::into),
         _ => minijinja::escape_formatter(output, state, value),
     }
 }
 
 /// `tojson` as transformers defines it: Python's `json.dumps` without ASCII or HTML escaping.
-fn tojson(value: &Value, indent: Option<Value>, arguments: Kwargs) -> Result<Value, minijinja::Error> {
+fn tojson(
+    value: &Value,
+    indent: Option<Value>,
+    arguments: Kwargs,
+) -> Result<Value, minijinja::Error> {
     let indent = match indent {
         Some(indent) => Some(indent),
         None => arguments.get::<Option<Value>>("indent")?,
@@ -201,9 +246,12 @@ fn tojson(value: &Value, indent: Option<Value>, arguments: Kwargs) -> Result<Val
         None => None,
     };
     let value = serde_json::to_value(value).map_err(|source| {
-        minijinja::Error::new(ErrorKind::InvalidOperation, "cannot serialize to JSON").with_source(source)
+        minijinja::Error::new(ErrorKind::InvalidOperation, "cannot serialize to JSON")
+            .with_source(source)
     })?;
-    Ok(Value::from_safe_string(json::dumps(&value, indent, sort_keys)))
+    Ok(Value::from_safe_string(json::dumps(
+        &value, indent, sort_keys,
+    )))
 }
 
 fn raise_exception(message: String) -> Result<Value, minijinja::Error> {

@@ -57,7 +57,9 @@ pub(super) struct Engine<'a> {
 pub(super) fn cache_bytes(config: &DecoderConfig, positions: usize) -> u64 {
     let width = (config.num_key_value_heads as u64).saturating_mul(config.head_dim as u64);
     // Keys and values, four bytes each.
-    width.saturating_mul(8 * config.num_hidden_layers as u64).saturating_mul(positions as u64)
+    width
+        .saturating_mul(8 * config.num_hidden_layers as u64)
+        .saturating_mul(positions as u64)
 }
 
 /// A row of the batch that still grows.
@@ -71,7 +73,11 @@ struct Row {
 
 impl Engine<'_> {
     /// Generates all of `jobs` together; calls `done` with each as soon as it is complete.
-    pub(super) fn run(&self, jobs: &[Job<'_>], done: &mut dyn FnMut(usize, Generated)) -> Result<()> {
+    pub(super) fn run(
+        &self,
+        jobs: &[Job<'_>],
+        done: &mut dyn FnMut(usize, Generated),
+    ) -> Result<()> {
         let longest = jobs.iter().map(|job| job.prompt.len()).max().unwrap_or(0);
         let capacity = longest + jobs.iter().map(|job| job.max_new_tokens).max().unwrap_or(0);
         let mut starts: Vec<usize> = jobs.iter().map(|job| longest - job.prompt.len()).collect();
@@ -124,9 +130,16 @@ impl Engine<'_> {
                 });
                 live = vec![true; rows.len()];
             }
-            let next: Vec<u32> = rows.iter().map(|row| row.tokens.last().copied().unwrap_or(0)).collect();
+            let next: Vec<u32> = rows
+                .iter()
+                .map(|row| row.tokens.last().copied().unwrap_or(0))
+                .collect();
             let tokens = self.tokens(&next, rows.len());
-            hidden = last_position(self.decoder.hidden_cached(tokens, &starts, self.rotary, &mut cache));
+            hidden =
+                last_position(
+                    self.decoder
+                        .hidden_cached(tokens, &starts, self.rotary, &mut cache),
+                );
         }
     }
 
@@ -144,12 +157,20 @@ impl Engine<'_> {
             let mut tokens = Vec::with_capacity(prompts.len() * (to - from));
             for (prompt, start) in prompts.iter().zip(starts) {
                 // Padding is token 0: any will do, its keys are never seen.
-                tokens.extend((from..to).map(|index| index.checked_sub(*start).map_or(0, |index| prompt[index])));
+                tokens.extend(
+                    (from..to)
+                        .map(|index| index.checked_sub(*start).map_or(0, |index| prompt[index])),
+                );
             }
             let tokens = self.tokens(&tokens, prompts.len());
-            hidden = Some(self.decoder.hidden_cached(tokens, starts, self.rotary, cache));
+            hidden = Some(
+                self.decoder
+                    .hidden_cached(tokens, starts, self.rotary, cache),
+            );
         }
-        hidden.map(last_position).ok_or(Error::EmptyPrompt { index: 0 })
+        hidden
+            .map(last_position)
+            .ok_or(Error::EmptyPrompt { index: 0 })
     }
 
     /// Tokens as a tensor `[batch, T]`.
@@ -161,12 +182,18 @@ impl Engine<'_> {
 
     /// Logits of hidden states `[N, C]`, read back in one piece.
     pub(super) fn logits(&self, hidden: Tensor<2>) -> Result<Logits> {
-        let unreadable =
-            |reason: String| Error::ReadTensor { tensor: "logits".to_owned(), reason };
+        let unreadable = |reason: String| Error::ReadTensor {
+            tensor: "logits".to_owned(),
+            reason,
+        };
         let logits = self.decoder.logits(hidden);
         let width = logits.dims()[1];
-        let data = logits.try_into_data().map_err(|error| unreadable(format!("{error:?}")))?;
-        let values = data.try_into_vec::<f32>().map_err(|error| unreadable(format!("{error:?}")))?;
+        let data = logits
+            .try_into_data()
+            .map_err(|error| unreadable(format!("{error:?}")))?;
+        let values = data
+            .try_into_vec::<f32>()
+            .map_err(|error| unreadable(format!("{error:?}")))?;
         Ok(Logits { values, width })
     }
 
@@ -175,7 +202,9 @@ impl Engine<'_> {
         if self.end_tokens.contains(&token) {
             return Some(Finish::EndOfSequence);
         }
-        let stopped = self.tokenizer.is_some_and(|tokenizer| row.detokenizer.push(tokenizer, token));
+        let stopped = self
+            .tokenizer
+            .is_some_and(|tokenizer| row.detokenizer.push(tokenizer, token));
         if stopped {
             return Some(Finish::Stop);
         }

@@ -30,7 +30,10 @@ impl Scored {
     /// in text: a space that ends the prompt belongs to the first word of the continuation.
     pub(super) fn new(prompt: &[u32], whole: &[u32]) -> Self {
         let common = prompt.iter().zip(whole).take_while(|(a, b)| a == b).count();
-        Self { prefix: whole[..common].to_vec(), continuation: whole[common..].to_vec() }
+        Self {
+            prefix: whole[..common].to_vec(),
+            continuation: whole[common..].to_vec(),
+        }
     }
 
     pub(super) fn positions(&self) -> usize {
@@ -51,7 +54,14 @@ pub(super) fn run(
     let mut groups: BTreeMap<&[u32], Vec<usize>> = BTreeMap::new();
     for (index, item) in scored.iter().enumerate() {
         if item.continuation.is_empty() {
-            receive(index, Likelihood { log_probability: 0.0, is_greedy: true, token_count: 0 });
+            receive(
+                index,
+                Likelihood {
+                    log_probability: 0.0,
+                    is_greedy: true,
+                    token_count: 0,
+                },
+            );
         } else {
             groups.entry(&item.prefix).or_default().push(index);
         }
@@ -60,20 +70,34 @@ pub(super) fn run(
     let groups: Vec<(&[u32], Vec<usize>)> = groups
         .into_iter()
         .flat_map(|(prefix, members)| {
-            members.chunks(batch_size.max(1)).map(|chunk| (prefix, chunk.to_vec())).collect::<Vec<_>>()
+            members
+                .chunks(batch_size.max(1))
+                .map(|chunk| (prefix, chunk.to_vec()))
+                .collect::<Vec<_>>()
         })
         .collect();
-    let widest = groups.iter().map(|(_, members)| members.len()).max().unwrap_or(1);
+    let widest = groups
+        .iter()
+        .map(|(_, members)| members.len())
+        .max()
+        .unwrap_or(1);
     let lengths: Vec<usize> = groups
         .iter()
-        .map(|(_, members)| members.iter().map(|index| scored[*index].positions()).max().unwrap_or(0))
+        .map(|(_, members)| {
+            members
+                .iter()
+                .map(|index| scored[*index].positions())
+                .max()
+                .unwrap_or(0)
+        })
         .collect();
     let batches = schedule::batches(&lengths, batch_size / widest, room(engine.decoder) / widest);
     schedule::run(
         workers,
         &batches,
         |batch, send| {
-            let groups: Vec<&(&[u32], Vec<usize>)> = batch.iter().map(|index| &groups[*index]).collect();
+            let groups: Vec<&(&[u32], Vec<usize>)> =
+                batch.iter().map(|index| &groups[*index]).collect();
             score(engine, scored, &groups, send)
         },
         |(index, likelihood)| receive(index, likelihood),
@@ -87,20 +111,34 @@ fn score(
     send: &mut dyn FnMut((usize, Likelihood)),
 ) -> Result<()> {
     let prefixes: Vec<&[u32]> = groups.iter().map(|(prefix, _)| *prefix).collect();
-    let longest = prefixes.iter().map(|prefix| prefix.len()).max().unwrap_or(0);
-    let starts: Vec<usize> = prefixes.iter().map(|prefix| longest - prefix.len()).collect();
+    let longest = prefixes
+        .iter()
+        .map(|prefix| prefix.len())
+        .max()
+        .unwrap_or(0);
+    let starts: Vec<usize> = prefixes
+        .iter()
+        .map(|prefix| longest - prefix.len())
+        .collect();
     let rows: Vec<(usize, usize)> = groups
         .iter()
         .enumerate()
         .flat_map(|(group, (_, members))| members.iter().map(move |member| (group, *member)))
         .collect();
-    let tail = rows.iter().map(|(_, member)| scored[*member].continuation.len()).max().unwrap_or(0);
+    let tail = rows
+        .iter()
+        .map(|(_, member)| scored[*member].continuation.len())
+        .max()
+        .unwrap_or(0);
 
-    let mut cache =
-        KeyValueCache::new(&engine.decoder.config, prefixes.len(), longest + tail, engine.device);
+    let mut cache = KeyValueCache::new(
+        &engine.decoder.config,
+        prefixes.len(),
+        longest + tail,
+        engine.device,
+    );
     let last = engine.prefill(&prefixes, &starts, &mut cache)?;
-    let first: Vec<FirstToken> =
-        engine.logits(last)?.rows().map(FirstToken::of).collect();
+    let first: Vec<FirstToken> = engine.logits(last)?.rows().map(FirstToken::of).collect();
 
     // The last token of a continuation predicts nothing that is asked for.
     let positions = tail - 1;
@@ -116,26 +154,42 @@ fn score(
         for (_, member) in &rows {
             let continuation = &scored[*member].continuation;
             // Padding on the right is never seen by what stands before it.
-            tokens.extend((0..positions).map(|index| continuation.get(index).copied().unwrap_or(0)));
+            tokens
+                .extend((0..positions).map(|index| continuation.get(index).copied().unwrap_or(0)));
         }
         let tokens = engine.tokens(&tokens, rows.len());
-        let hidden = engine.decoder.hidden_cached(tokens, &starts, engine.rotary, &mut cache);
+        let hidden = engine
+            .decoder
+            .hidden_cached(tokens, &starts, engine.rotary, &mut cache);
         for (row, (_, member)) in rows.iter().enumerate() {
             let continuation = &scored[*member].continuation;
-            let (log_probability, is_greedy) = rest(engine, hidden.clone(), row, &continuation[1..])?;
+            let (log_probability, is_greedy) =
+                rest(engine, hidden.clone(), row, &continuation[1..])?;
             totals[row].0 += log_probability;
             totals[row].1 &= is_greedy;
         }
     }
     for ((_, member), (log_probability, is_greedy)) in rows.iter().zip(totals) {
         let token_count = scored[*member].continuation.len();
-        send((*member, Likelihood { log_probability, is_greedy, token_count }));
+        send((
+            *member,
+            Likelihood {
+                log_probability,
+                is_greedy,
+                token_count,
+            },
+        ));
     }
     Ok(())
 }
 
 /// Scores the tokens of one row after its first, from the row's hidden states.
-fn rest(engine: &Engine<'_>, hidden: Tensor<3>, row: usize, targets: &[u32]) -> Result<(f64, bool)> {
+fn rest(
+    engine: &Engine<'_>,
+    hidden: Tensor<3>,
+    row: usize,
+    targets: &[u32],
+) -> Result<(f64, bool)> {
     let [_, _, width] = hidden.dims();
     let rows_at_once = (LOGIT_VALUES / engine.decoder.config.vocab_size.max(1)).max(1);
     let (mut total, mut greedy) = (0.0, true);
@@ -162,11 +216,17 @@ struct FirstToken {
 
 impl FirstToken {
     fn of(logits: &[f32]) -> Self {
-        Self { logits: logits.to_vec(), best: argmax(logits) }
+        Self {
+            logits: logits.to_vec(),
+            best: argmax(logits),
+        }
     }
 
     fn judge(&self, token: u32) -> (f64, bool) {
-        (log_probability(&self.logits, token as usize), self.best == token as usize)
+        (
+            log_probability(&self.logits, token as usize),
+            self.best == token as usize,
+        )
     }
 }
 

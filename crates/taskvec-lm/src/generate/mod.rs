@@ -17,7 +17,8 @@ mod schedule;
 mod tokens;
 
 use taskvec_eval::generator::{
-    Completion, EngineError, Finish, GenerateRequest, Generator, Likelihood, LikelihoodRequest, Prompt,
+    Completion, EngineError, Finish, GenerateRequest, Generator, Likelihood, LikelihoodRequest,
+    Prompt,
 };
 
 pub use tokens::{GeneratedTokens, TokenOptions, generate_tokens};
@@ -48,7 +49,11 @@ impl LocalGenerator {
     /// [`Error::Threads`] where the system grants no threads.
     pub fn new(model: Model) -> Result<Self> {
         let workers = Workers::fitting(&model.decoder().config)?;
-        Ok(Self { model, workers, batch_size: DEFAULT_BATCH_SIZE })
+        Ok(Self {
+            model,
+            workers,
+            batch_size: DEFAULT_BATCH_SIZE,
+        })
     }
 
     /// With another number of sequences decoded together, at least one.
@@ -99,25 +104,39 @@ impl LocalGenerator {
                 stop: &request.stop,
             })
             .collect();
-        tokens::fit(&mut jobs, self.model.decoder().config.vocab_size, self.model.config().max_positions)?;
+        tokens::fit(
+            &mut jobs,
+            self.model.decoder().config.vocab_size,
+            self.model.config().max_positions,
+        )?;
         let rotary = tokens::rotary_for(self.model.decoder(), jobs.iter().map(Job::positions))?;
 
         let mut completions: Vec<Option<Completion>> = vec![None; requests.len()];
         // Asked for nothing, given nothing.
         for job in jobs.iter().filter(|job| job.max_new_tokens == 0) {
-            let nothing = Completion { text: String::new(), token_count: 0, finish: Finish::Length };
+            let nothing = Completion {
+                text: String::new(),
+                token_count: 0,
+                finish: Finish::Length,
+            };
             on_done(job.index, &nothing);
             completions[job.index] = Some(nothing);
         }
-        tokens::run(&self.engine(&rotary), jobs, self.batch_size, &self.workers, |index, generated| {
-            let completion = Completion {
-                text: generated.text,
-                token_count: generated.tokens.len(),
-                finish: generated.finish,
-            };
-            on_done(index, &completion);
-            completions[index] = Some(completion);
-        })?;
+        tokens::run(
+            &self.engine(&rotary),
+            jobs,
+            self.batch_size,
+            &self.workers,
+            |index, generated| {
+                let completion = Completion {
+                    text: generated.text,
+                    token_count: generated.tokens.len(),
+                    finish: generated.finish,
+                };
+                on_done(index, &completion);
+                completions[index] = Some(completion);
+            },
+        )?;
         all(completions)
     }
 
@@ -142,16 +161,27 @@ impl LocalGenerator {
             let item = Scored::new(&tokenizer.encode(&prompt)?, &tokenizer.encode(&whole)?);
             tokens::check_prompt(index, &item.prefix, vocab_size)?;
             if item.positions() > limit {
-                return Err(Error::PromptTooLong { index, tokens: item.positions(), limit });
+                return Err(Error::PromptTooLong {
+                    index,
+                    tokens: item.positions(),
+                    limit,
+                });
             }
             scored.push(item);
         }
-        let rotary = tokens::rotary_for(self.model.decoder(), scored.iter().map(Scored::positions))?;
+        let rotary =
+            tokens::rotary_for(self.model.decoder(), scored.iter().map(Scored::positions))?;
         let mut likelihoods: Vec<Option<Likelihood>> = vec![None; requests.len()];
-        likelihood::run(&self.engine(&rotary), &scored, self.batch_size, &self.workers, |index, likelihood| {
-            on_done(index, &likelihood);
-            likelihoods[index] = Some(likelihood);
-        })?;
+        likelihood::run(
+            &self.engine(&rotary),
+            &scored,
+            self.batch_size,
+            &self.workers,
+            |index, likelihood| {
+                on_done(index, &likelihood);
+                likelihoods[index] = Some(likelihood);
+            },
+        )?;
         all(likelihoods)
     }
 
@@ -171,7 +201,13 @@ impl LocalGenerator {
 fn all<T>(results: Vec<Option<T>>) -> Result<Vec<T>> {
     let count = results.len();
     let results: Vec<T> = results.into_iter().flatten().collect();
-    if results.len() == count { Ok(results) } else { Err(Error::Unanswered { requests: count - results.len() }) }
+    if results.len() == count {
+        Ok(results)
+    } else {
+        Err(Error::Unanswered {
+            requests: count - results.len(),
+        })
+    }
 }
 
 /// Turns prompts into text; parses the chat template when the first chat comes.
@@ -182,7 +218,10 @@ struct PromptTexts<'a> {
 
 impl<'a> PromptTexts<'a> {
     fn new(model: &'a Model) -> Self {
-        Self { model, template: None }
+        Self {
+            model,
+            template: None,
+        }
     }
 
     fn of(&mut self, prompt: &Prompt) -> Result<String> {

@@ -24,7 +24,10 @@ pub(super) struct Choice {
 
 impl Sampler {
     pub(super) fn new(sampling: Sampling) -> Self {
-        Self { sampling, random: Random::derive(&[Random::key("sampling"), sampling.seed]) }
+        Self {
+            sampling,
+            random: Random::derive(&[Random::key("sampling"), sampling.seed]),
+        }
     }
 
     fn is_greedy(&self) -> bool {
@@ -38,41 +41,67 @@ impl Sampler {
     pub(super) fn choose(&mut self, logits: &[f32], with_log_probability: bool) -> Choice {
         let best = argmax(logits);
         if self.is_greedy() {
-            let log_probability = if with_log_probability { log_probability(logits, best) as f32 } else { 0.0 };
-            return Choice { token: best as u32, log_probability };
+            let log_probability = if with_log_probability {
+                log_probability(logits, best) as f32
+            } else {
+                0.0
+            };
+            return Choice {
+                token: best as u32,
+                log_probability,
+            };
         }
         let highest = f64::from(logits[best]);
         let weight = |logit: f32| ((f64::from(logit) - highest) / self.sampling.temperature).exp();
-        let truncated = self.sampling.top_k.is_some_and(|k| k < logits.len()) || self.sampling.top_p < 1.0;
+        let truncated =
+            self.sampling.top_k.is_some_and(|k| k < logits.len()) || self.sampling.top_p < 1.0;
         // 53 random bits: uniform on [0, 1).
         let uniform = (self.random.next_u64() >> 11) as f64 / (1u64 << 53) as f64;
         if !truncated {
             let weights: Vec<f64> = logits.iter().map(|logit| weight(*logit)).collect();
             let total: f64 = weights.iter().sum();
             let index = draw(weights.iter().copied(), uniform * total).unwrap_or(best);
-            return Choice { token: index as u32, log_probability: (weights[index] / total).ln() as f32 };
+            return Choice {
+                token: index as u32,
+                log_probability: (weights[index] / total).ln() as f32,
+            };
         }
         let candidates = self.candidates(logits, weight);
         let total: f64 = candidates.iter().map(|(_, weight)| weight).sum();
-        let position = draw(candidates.iter().map(|(_, weight)| *weight), uniform * total).unwrap_or(0);
+        let position = draw(
+            candidates.iter().map(|(_, weight)| *weight),
+            uniform * total,
+        )
+        .unwrap_or(0);
         let (token, weight) = candidates[position];
-        Choice { token, log_probability: (weight / total).ln() as f32 }
+        Choice {
+            token,
+            log_probability: (weight / total).ln() as f32,
+        }
     }
 
     /// The tokens that `top_k` and `top_p` leave, likeliest first, at least one.
     fn candidates(&self, logits: &[f32], weight: impl Fn(f32) -> f64) -> Vec<(u32, f64)> {
         let mut order: Vec<u32> = (0..logits.len() as u32).collect();
         let likelier = |a: &u32, b: &u32| {
-            logits[*b as usize].total_cmp(&logits[*a as usize]).then(a.cmp(b))
+            logits[*b as usize]
+                .total_cmp(&logits[*a as usize])
+                .then(a.cmp(b))
         };
-        let keep = self.sampling.top_k.unwrap_or(usize::MAX).clamp(1, logits.len());
+        let keep = self
+            .sampling
+            .top_k
+            .unwrap_or(usize::MAX)
+            .clamp(1, logits.len());
         if keep < order.len() {
             order.select_nth_unstable_by(keep - 1, likelier);
             order.truncate(keep);
         }
         order.sort_unstable_by(likelier);
-        let mut candidates: Vec<(u32, f64)> =
-            order.into_iter().map(|token| (token, weight(logits[token as usize]))).collect();
+        let mut candidates: Vec<(u32, f64)> = order
+            .into_iter()
+            .map(|token| (token, weight(logits[token as usize])))
+            .collect();
         let total: f64 = candidates.iter().map(|(_, weight)| weight).sum();
         let mut reached = 0.0;
         let enough = candidates.iter().position(|(_, weight)| {
@@ -116,7 +145,10 @@ pub(super) fn argmax(logits: &[f32]) -> usize {
 /// ln of the softmax probability of one entry.
 pub(super) fn log_probability(logits: &[f32], index: usize) -> f64 {
     let highest = f64::from(logits[argmax(logits)]);
-    let total: f64 = logits.iter().map(|logit| (f64::from(*logit) - highest).exp()).sum();
+    let total: f64 = logits
+        .iter()
+        .map(|logit| (f64::from(*logit) - highest).exp())
+        .sum();
     f64::from(logits[index]) - highest - total.ln()
 }
 
@@ -137,7 +169,12 @@ mod tests {
     fn greedy_takes_the_first_of_the_largest() {
         let mut sampler = Sampler::new(Sampling::greedy());
         assert_eq!(sampler.choose(&[0.0, 2.0, 2.0, 1.0], false).token, 1);
-        assert_eq!(sampler.choose(&[f32::NAN, -1.0, f32::NEG_INFINITY], false).token, 1);
+        assert_eq!(
+            sampler
+                .choose(&[f32::NAN, -1.0, f32::NEG_INFINITY], false)
+                .token,
+            1
+        );
         let choice = sampler.choose(&[0.0, 0.0], true);
         assert!((f64::from(choice.log_probability) + std::f64::consts::LN_2).abs() < 1e-6);
     }
@@ -158,16 +195,42 @@ mod tests {
     #[test]
     fn truncation_keeps_the_likeliest_and_renormalises() {
         let logits = [0.0, 3f32.ln(), 2f32.ln(), f32::NEG_INFINITY];
-        let top_k = Sampling { top_k: Some(2), ..Sampling::random(1.0, 0) };
+        let top_k = Sampling {
+            top_k: Some(2),
+            ..Sampling::random(1.0, 0)
+        };
         let shares = frequencies(top_k, &logits, 3000);
-        assert!(shares[0] == 0.0 && (shares[1] - 0.6).abs() < 0.05, "{shares:?}");
+        assert!(
+            shares[0] == 0.0 && (shares[1] - 0.6).abs() < 0.05,
+            "{shares:?}"
+        );
         // The likeliest has 1/2: it alone reaches 0.5, two are needed for 0.51.
         for (top_p, kept) in [(0.5, 1), (0.51, 2), (0.9, 3), (1e-9, 1)] {
-            let shares = frequencies(Sampling { top_p, ..Sampling::random(1.0, 0) }, &logits, 500);
-            assert_eq!(shares.iter().filter(|share| **share > 0.0).count(), kept, "{top_p}");
+            let shares = frequencies(
+                Sampling {
+                    top_p,
+                    ..Sampling::random(1.0, 0)
+                },
+                &logits,
+                500,
+            );
+            assert_eq!(
+                shares.iter().filter(|share| **share > 0.0).count(),
+                kept,
+                "{top_p}"
+            );
         }
-        let mut sampler = Sampler::new(Sampling { top_k: Some(0), ..Sampling::random(1.0, 5) });
-        assert_eq!(sampler.choose(&logits, true), Choice { token: 1, log_probability: 0.0 });
+        let mut sampler = Sampler::new(Sampling {
+            top_k: Some(0),
+            ..Sampling::random(1.0, 5)
+        });
+        assert_eq!(
+            sampler.choose(&logits, true),
+            Choice {
+                token: 1,
+                log_probability: 0.0
+            }
+        );
     }
 
     #[test]
@@ -175,7 +238,9 @@ mod tests {
         let logits = [0.1; 50];
         let run = |seed| {
             let mut sampler = Sampler::new(Sampling::random(1.0, seed));
-            (0..8).map(|_| sampler.choose(&logits, false).token).collect::<Vec<_>>()
+            (0..8)
+                .map(|_| sampler.choose(&logits, false).token)
+                .collect::<Vec<_>>()
         };
         assert_eq!(run(3), run(3));
         assert_ne!(run(3), run(4));
@@ -184,7 +249,9 @@ mod tests {
     #[test]
     fn log_probabilities_sum_to_one() {
         let logits = [1.0f32, -3.0, 500.0, 499.0];
-        let total: f64 = (0..4).map(|index| log_probability(&logits, index).exp()).sum();
+        let total: f64 = (0..4)
+            .map(|index| log_probability(&logits, index).exp())
+            .sum();
         assert!((total - 1.0).abs() < 1e-12);
     }
 }

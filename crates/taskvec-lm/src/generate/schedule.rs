@@ -16,7 +16,9 @@ pub(super) fn batches(lengths: &[usize], batch_size: usize, room: usize) -> Vec<
     let mut longest = 0;
     for index in order {
         match batches.last_mut() {
-            Some(batch) if batch.len() < batch_size.max(1) && longest * (batch.len() + 1) <= room => {
+            Some(batch)
+                if batch.len() < batch_size.max(1) && longest * (batch.len() + 1) <= room =>
+            {
                 batch.push(index);
             }
             _ => {
@@ -47,7 +49,8 @@ pub(super) fn run<B: Sync, R: Send>(
             workers.fold(batches, (), send, |(), ()| ())
         });
         receiver.into_iter().for_each(&mut receive);
-        job.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        job.join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })
 }
 
@@ -58,7 +61,10 @@ mod tests {
     #[test]
     fn neighbours_in_length_share_a_batch() {
         let lengths = [5, 9, 1, 9, 7];
-        assert_eq!(batches(&lengths, 2, 1000), [vec![1, 3], vec![4, 0], vec![2]]);
+        assert_eq!(
+            batches(&lengths, 2, 1000),
+            [vec![1, 3], vec![4, 0], vec![2]]
+        );
         assert_eq!(batches(&lengths, 64, 18), [vec![1, 3], vec![4, 0], vec![2]]);
         assert_eq!(batches(&lengths, 64, 0).len(), 5);
         assert!(batches(&[], 4, 10).is_empty());

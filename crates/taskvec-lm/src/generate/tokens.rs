@@ -68,7 +68,10 @@ pub fn generate_tokens<P: AsRef<[u32]> + Sync>(
             index,
             prompt: prompt.as_ref(),
             max_new_tokens: options.max_new_tokens,
-            sampling: Sampling { seed: *seed, ..options.sampling },
+            sampling: Sampling {
+                seed: *seed,
+                ..options.sampling
+            },
             stop: &[],
         });
     }
@@ -83,15 +86,32 @@ pub fn generate_tokens<P: AsRef<[u32]> + Sync>(
         tokenizer: None,
         with_log_probabilities: true,
     };
-    run(&engine, jobs, options.batch_size, workers, |index, generated| results[index] = Some(generated))?;
+    run(
+        &engine,
+        jobs,
+        options.batch_size,
+        workers,
+        |index, generated| results[index] = Some(generated),
+    )?;
     Ok(results
         .into_iter()
         .map(|generated| match generated {
-            Some(Generated { tokens, finish, log_probabilities, .. }) => {
-                GeneratedTokens { tokens, finish, log_probabilities }
-            }
+            Some(Generated {
+                tokens,
+                finish,
+                log_probabilities,
+                ..
+            }) => GeneratedTokens {
+                tokens,
+                finish,
+                log_probabilities,
+            },
             // Only where no token was asked for.
-            None => GeneratedTokens { tokens: Vec::new(), finish: Finish::Length, log_probabilities: Vec::new() },
+            None => GeneratedTokens {
+                tokens: Vec::new(),
+                finish: Finish::Length,
+                log_probabilities: Vec::new(),
+            },
         })
         .collect())
 }
@@ -124,13 +144,24 @@ pub(super) fn check_prompt(index: usize, prompt: &[u32], vocab_size: usize) -> R
 }
 
 /// A rotary table for the longest of the sequences, if its keys and values fit the memory set aside.
-pub(super) fn rotary_for(decoder: &Decoder, lengths: impl Iterator<Item = usize>) -> Result<RotaryTable> {
+pub(super) fn rotary_for(
+    decoder: &Decoder,
+    lengths: impl Iterator<Item = usize>,
+) -> Result<RotaryTable> {
     let positions = lengths.max().unwrap_or(0);
     let bytes = cache_bytes(&decoder.config, positions);
     if bytes > CACHE_BYTES {
-        return Err(Error::CacheTooLarge { positions, bytes, limit: CACHE_BYTES });
+        return Err(Error::CacheTooLarge {
+            positions,
+            bytes,
+            limit: CACHE_BYTES,
+        });
     }
-    Ok(RotaryTable::new(positions, decoder.config.head_dim, decoder.config.rope_theta))
+    Ok(RotaryTable::new(
+        positions,
+        decoder.config.head_dim,
+        decoder.config.rope_theta,
+    ))
 }
 
 /// Positions of keys and values that fit the memory set aside for a batch.
@@ -146,13 +177,22 @@ pub(super) fn run(
     workers: &Workers,
     mut receive: impl FnMut(usize, Generated),
 ) -> Result<()> {
-    let mut jobs: Vec<Option<Job<'_>>> =
-        jobs.into_iter().map(|job| Some(job).filter(|job| job.max_new_tokens > 0)).collect();
-    let lengths: Vec<usize> =
-        jobs.iter().map(|job| job.as_ref().map_or(0, Job::positions)).collect();
+    let mut jobs: Vec<Option<Job<'_>>> = jobs
+        .into_iter()
+        .map(|job| Some(job).filter(|job| job.max_new_tokens > 0))
+        .collect();
+    let lengths: Vec<usize> = jobs
+        .iter()
+        .map(|job| job.as_ref().map_or(0, Job::positions))
+        .collect();
     let batches: Vec<Vec<Job<'_>>> = schedule::batches(&lengths, batch_size, room(engine.decoder))
         .into_iter()
-        .map(|batch| batch.into_iter().filter_map(|index| jobs[index].take()).collect())
+        .map(|batch| {
+            batch
+                .into_iter()
+                .filter_map(|index| jobs[index].take())
+                .collect()
+        })
         .filter(|batch: &Vec<Job<'_>>| !batch.is_empty())
         .collect();
     schedule::run(

@@ -74,7 +74,12 @@ impl ModelConfig {
             Value::Object(json) => json,
             _ => Map::new(),
         };
-        Self { decoder, max_positions, eos_token_ids: vec![eos_token_id], json }
+        Self {
+            decoder,
+            max_positions,
+            eos_token_ids: vec![eos_token_id],
+            json,
+        }
     }
 
     /// Reads `config.json`; `origin` names the checkpoint in messages.
@@ -86,11 +91,15 @@ impl ModelConfig {
     pub fn parse(origin: &str, json: &Map<String, Value>) -> Result<Self> {
         let file = crate::tokenizer::path_in(origin, CONFIG_FILE);
         check_architecture(&file, json)?;
-        let mut fields = Fields { json, problems: Vec::new() };
+        let mut fields = Fields {
+            json,
+            problems: Vec::new(),
+        };
 
         let hidden_size = fields.size("hidden_size", MAX_DIMENSION);
         let num_attention_heads = fields.size("num_attention_heads", MAX_DIMENSION);
-        let num_key_value_heads = fields.size_or("num_key_value_heads", MAX_DIMENSION, num_attention_heads);
+        let num_key_value_heads =
+            fields.size_or("num_key_value_heads", MAX_DIMENSION, num_attention_heads);
         let head_dim = match fields.given("head_dim") {
             Some(_) => fields.size("head_dim", MAX_DIMENSION),
             None => {
@@ -103,7 +112,9 @@ impl ModelConfig {
             }
         };
         if head_dim % 2 != 0 {
-            fields.problems.push(format!("the width of a head is {head_dim}, expected an even number"));
+            fields.problems.push(format!(
+                "the width of a head is {head_dim}, expected an even number"
+            ));
         }
         if num_key_value_heads > 0 && num_attention_heads % num_key_value_heads != 0 {
             fields.problems.push(format!(
@@ -127,9 +138,17 @@ impl ModelConfig {
         fields.refuse_what_is_not_implemented(decoder.num_hidden_layers);
         let eos_token_ids = fields.token_ids("eos_token_id");
         if fields.problems.is_empty() {
-            Ok(Self { decoder, max_positions, eos_token_ids, json: json.clone() })
+            Ok(Self {
+                decoder,
+                max_positions,
+                eos_token_ids,
+                json: json.clone(),
+            })
         } else {
-            Err(Error::InvalidConfig { file, problems: fields.problems })
+            Err(Error::InvalidConfig {
+                file,
+                problems: fields.problems,
+            })
         }
     }
 
@@ -138,12 +157,22 @@ impl ModelConfig {
     /// # Errors
     ///
     /// [`Error::InvalidConfig`] where they are no token ids.
-    pub fn with_generation_config(mut self, origin: &str, json: &Map<String, Value>) -> Result<Self> {
-        let mut fields = Fields { json, problems: Vec::new() };
+    pub fn with_generation_config(
+        mut self,
+        origin: &str,
+        json: &Map<String, Value>,
+    ) -> Result<Self> {
+        let mut fields = Fields {
+            json,
+            problems: Vec::new(),
+        };
         let eos_token_ids = fields.token_ids("eos_token_id");
         if !fields.problems.is_empty() {
             let file = crate::tokenizer::path_in(origin, GENERATION_CONFIG_FILE);
-            return Err(Error::InvalidConfig { file, problems: fields.problems });
+            return Err(Error::InvalidConfig {
+                file,
+                problems: fields.problems,
+            });
         }
         if !eos_token_ids.is_empty() {
             self.eos_token_ids = eos_token_ids;
@@ -161,7 +190,11 @@ impl ModelConfig {
         };
         let mut json = self.json.clone();
         // Newer files call it `dtype`; never leave two that disagree.
-        let key = if json.contains_key("dtype") { "dtype" } else { "torch_dtype" };
+        let key = if json.contains_key("dtype") {
+            "dtype"
+        } else {
+            "torch_dtype"
+        };
         json.insert(key.to_owned(), Value::from(name));
         json
     }
@@ -181,18 +214,33 @@ impl ModelConfig {
 }
 
 fn check_architecture(file: &str, json: &Map<String, Value>) -> Result<()> {
-    let named = json.get("architectures").and_then(Value::as_array).filter(|names| !names.is_empty());
+    let named = json
+        .get("architectures")
+        .and_then(Value::as_array)
+        .filter(|names| !names.is_empty());
     let found: Vec<&str> = match named {
         Some(names) => names.iter().filter_map(Value::as_str).collect(),
-        None => json.get("model_type").and_then(Value::as_str).into_iter().collect(),
+        None => json
+            .get("model_type")
+            .and_then(Value::as_str)
+            .into_iter()
+            .collect(),
     };
-    let known = |name: &&str| SUPPORTED.iter().any(|(class, kind)| name == class || name == kind);
+    let known = |name: &&str| {
+        SUPPORTED
+            .iter()
+            .any(|(class, kind)| name == class || name == kind)
+    };
     if found.len() == 1 && found.iter().all(known) {
         return Ok(());
     }
     Err(Error::UnsupportedArchitecture {
         file: file.to_owned(),
-        found: if found.is_empty() { "none".to_owned() } else { found.join(", ") },
+        found: if found.is_empty() {
+            "none".to_owned()
+        } else {
+            found.join(", ")
+        },
         supported: SUPPORTED.map(|(class, _)| class).join(", "),
     })
 }
@@ -217,16 +265,24 @@ impl<'a> Fields<'a> {
                 _ => value.to_string(),
             },
         };
-        self.problems.push(format!("`{name}` is {problem}, expected a number from 1 to {limit}"));
+        self.problems.push(format!(
+            "`{name}` is {problem}, expected a number from 1 to {limit}"
+        ));
         0
     }
 
     fn size_or(&mut self, name: &str, limit: u64, default: usize) -> usize {
-        if self.given(name).is_some() { self.size(name, limit) } else { default }
+        if self.given(name).is_some() {
+            self.size(name, limit)
+        } else {
+            default
+        }
     }
 
     fn positive(&mut self, name: &str, default: f64) -> f64 {
-        let Some(value) = self.given(name) else { return default };
+        let Some(value) = self.given(name) else {
+            return default;
+        };
         match value.as_f64() {
             Some(number) if number.is_finite() && number > 0.0 => number,
             _ => {
@@ -238,7 +294,9 @@ impl<'a> Fields<'a> {
     }
 
     fn truth(&mut self, name: &str, default: bool) -> bool {
-        let Some(value) = self.given(name) else { return default };
+        let Some(value) = self.given(name) else {
+            return default;
+        };
         match value.as_bool() {
             Some(truth) => truth,
             None => {
@@ -252,14 +310,20 @@ impl<'a> Fields<'a> {
     /// `rope_theta`, which newer files keep inside `rope_parameters`; scaled positions are refused.
     fn rope_theta(&mut self) -> f64 {
         for name in ["rope_parameters", "rope_scaling"] {
-            let Some(rope) = self.given(name).and_then(Value::as_object) else { continue };
+            let Some(rope) = self.given(name).and_then(Value::as_object) else {
+                continue;
+            };
             let kind = rope.get("rope_type").or_else(|| rope.get("type"));
             if let Some(kind) = kind.filter(|kind| kind.as_str() != Some("default")) {
                 let problem = format!("`{name}` is of type {kind}, expected \"default\"");
                 self.problems.push(problem);
             }
             if rope.contains_key("rope_theta") {
-                return Fields { json: rope, problems: Vec::new() }.positive_in(name, &mut self.problems);
+                return Fields {
+                    json: rope,
+                    problems: Vec::new(),
+                }
+                .positive_in(name, &mut self.problems);
             }
         }
         self.positive("rope_theta", 10_000.0)
@@ -267,12 +331,19 @@ impl<'a> Fields<'a> {
 
     fn positive_in(&mut self, parent: &str, problems: &mut Vec<String>) -> f64 {
         let theta = self.positive("rope_theta", 10_000.0);
-        problems.extend(self.problems.drain(..).map(|problem| format!("in `{parent}`: {problem}")));
+        problems.extend(
+            self.problems
+                .drain(..)
+                .map(|problem| format!("in `{parent}`: {problem}")),
+        );
         theta
     }
 
     fn refuse_what_is_not_implemented(&mut self, layers: usize) {
-        if let Some(activation) = self.given("hidden_act").filter(|name| name.as_str() != Some("silu")) {
+        if let Some(activation) = self
+            .given("hidden_act")
+            .filter(|name| name.as_str() != Some("silu"))
+        {
             let problem = format!("`hidden_act` is {activation}, expected \"silu\"");
             self.problems.push(problem);
         }
@@ -286,17 +357,23 @@ impl<'a> Fields<'a> {
             && self.given("sliding_window").is_some()
             && self.size_or("max_window_layers", u64::MAX, 28) < layers;
         let kinds = self.given("layer_types").and_then(Value::as_array);
-        let other_kind =
-            kinds.is_some_and(|kinds| kinds.iter().any(|kind| kind.as_str() != Some("full_attention")));
+        let other_kind = kinds.is_some_and(|kinds| {
+            kinds
+                .iter()
+                .any(|kind| kind.as_str() != Some("full_attention"))
+        });
         if windowed || other_kind {
-            self.problems.push("sliding window attention is asked for, expected full attention".to_owned());
+            self.problems
+                .push("sliding window attention is asked for, expected full attention".to_owned());
         }
     }
 
     /// One token id, a list of them, or none.
     fn token_ids(&mut self, name: &str) -> Vec<u32> {
         let id = |value: &Value| value.as_u64().and_then(|id| u32::try_from(id).ok());
-        let Some(value) = self.given(name) else { return Vec::new() };
+        let Some(value) = self.given(name) else {
+            return Vec::new();
+        };
         let ids: Option<Vec<u32>> = match value {
             Value::Array(values) => values.iter().map(id).collect(),
             value => id(value).map(|id| vec![id]),
@@ -343,7 +420,9 @@ mod tests {
         assert_eq!(config.max_positions, 32_768);
         assert_eq!(config.eos_token_ids, [151_645]);
         let generation = json!({ "eos_token_id": [151_645, 151_643] });
-        let config = config.with_generation_config("model", generation.as_object().unwrap()).unwrap();
+        let config = config
+            .with_generation_config("model", generation.as_object().unwrap())
+            .unwrap();
         assert_eq!(config.eos_token_ids, [151_645, 151_643]);
         assert_eq!(config.to_json(Dtype::F32)["torch_dtype"], "float32");
         assert_eq!(config.to_json(Dtype::Bf16), qwen());
@@ -354,16 +433,29 @@ mod tests {
         let read = ModelConfig::parse("model", &qwen()).unwrap();
         let made = ModelConfig::new(read.decoder.clone(), read.max_positions, 151_645);
         let again = ModelConfig::parse("model", &made.to_json(Dtype::F32)).unwrap();
-        assert_eq!((again.decoder, again.max_positions, again.eos_token_ids), (read.decoder, read.max_positions, vec![151_645]));
+        assert_eq!(
+            (again.decoder, again.max_positions, again.eos_token_ids),
+            (read.decoder, read.max_positions, vec![151_645])
+        );
     }
 
     #[test]
     fn theta_may_stand_inside_rope_parameters() {
-        let edits = [("rope_parameters", json!({ "rope_theta": 5e5, "rope_type": "default" }))];
+        let edits = [(
+            "rope_parameters",
+            json!({ "rope_theta": 5e5, "rope_type": "default" }),
+        )];
         assert_eq!(edited(&edits).unwrap().decoder.rope_theta, 5e5);
-        let edits = [("rope_parameters", json!({ "rope_theta": -1, "rope_type": "yarn" }))];
+        let edits = [(
+            "rope_parameters",
+            json!({ "rope_theta": -1, "rope_type": "yarn" }),
+        )];
         let text = edited(&edits).unwrap_err().to_string();
-        assert!(text.contains("type \"yarn\"") && text.contains("in `rope_parameters`: `rope_theta` is -1"), "{text}");
+        assert!(
+            text.contains("type \"yarn\"")
+                && text.contains("in `rope_parameters`: `rope_theta` is -1"),
+            "{text}"
+        );
     }
 
     #[test]
@@ -382,11 +474,17 @@ mod tests {
             ("quantization_config", json!({ "quant_method": "awq" })),
             ("rope_scaling", json!({ "type": "linear" })),
         ];
-        let Err(Error::InvalidConfig { file, problems }) = edited(&edits) else { panic!() };
+        let Err(Error::InvalidConfig { file, problems }) = edited(&edits) else {
+            panic!()
+        };
         assert_eq!(file, "model/config.json");
         let text = problems.join("\n");
         for name in edits.iter().map(|(name, _)| *name) {
-            let name = if name == "use_sliding_window" { "sliding window" } else { name };
+            let name = if name == "use_sliding_window" {
+                "sliding window"
+            } else {
+                name
+            };
             assert!(text.contains(name), "{name} is not in\n{text}");
         }
         assert!(text.contains("`intermediate_size` is missing"), "{text}");
@@ -394,7 +492,10 @@ mod tests {
 
     #[test]
     fn a_window_no_layer_uses_is_none() {
-        let edits = [("use_sliding_window", json!(true)), ("max_window_layers", json!(28))];
+        let edits = [
+            ("use_sliding_window", json!(true)),
+            ("max_window_layers", json!(28)),
+        ];
         assert!(edited(&edits).is_ok());
         assert!(edited(&[("layer_types", json!(["full_attention"]))]).is_ok());
         assert!(edited(&[("layer_types", json!(["sliding_attention"]))]).is_err());
@@ -402,17 +503,35 @@ mod tests {
 
     #[test]
     fn odd_heads_are_refused() {
-        for edits in [[("head_dim", json!(3))], [("num_key_value_heads", json!(5))], [("num_attention_heads", json!(0))]] {
-            assert!(matches!(edited(&edits), Err(Error::InvalidConfig { .. })), "{edits:?}");
+        for edits in [
+            [("head_dim", json!(3))],
+            [("num_key_value_heads", json!(5))],
+            [("num_attention_heads", json!(0))],
+        ] {
+            assert!(
+                matches!(edited(&edits), Err(Error::InvalidConfig { .. })),
+                "{edits:?}"
+            );
         }
     }
 
     #[test]
     fn other_architectures_are_refused_by_name() {
-        let text = edited(&[("architectures", json!(["LlamaForCausalLM"]))]).unwrap_err().to_string();
-        assert_eq!(text, "`model/config.json` describes LlamaForCausalLM, expected one of: Qwen2ForCausalLM");
+        let text = edited(&[("architectures", json!(["LlamaForCausalLM"]))])
+            .unwrap_err()
+            .to_string();
+        assert_eq!(
+            text,
+            "`model/config.json` describes LlamaForCausalLM, expected one of: Qwen2ForCausalLM"
+        );
         assert!(edited(&[("architectures", json!([])), ("model_type", json!("qwen2"))]).is_ok());
-        assert!(edited(&[("architectures", Value::Null), ("model_type", json!("gpt2"))]).is_err());
+        assert!(
+            edited(&[
+                ("architectures", Value::Null),
+                ("model_type", json!("gpt2"))
+            ])
+            .is_err()
+        );
         assert!(ModelConfig::parse("model", &Map::new()).is_err());
     }
 }

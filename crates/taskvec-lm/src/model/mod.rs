@@ -48,7 +48,10 @@ impl TensorSource for Plan {
     }
 
     fn shapes(&self) -> BTreeMap<String, Vec<usize>> {
-        self.tensors().iter().map(|(name, tensor)| (name.clone(), tensor.shape.clone())).collect()
+        self.tensors()
+            .iter()
+            .map(|(name, tensor)| (name.clone(), tensor.shape.clone()))
+            .collect()
     }
 
     fn load(&self, name: &str) -> Result<Vec<f32>> {
@@ -74,14 +77,27 @@ impl Model {
     ///
     /// [`Error::VocabularyTooLarge`] where it is not; [`Error::NoEndToken`] where the tokenizer has
     /// no end of sequence.
-    pub fn new(decoder: Decoder, tokenizer: Tokenizer, max_positions: usize, device: &Device) -> Result<Self> {
+    pub fn new(
+        decoder: Decoder,
+        tokenizer: Tokenizer,
+        max_positions: usize,
+        device: &Device,
+    ) -> Result<Self> {
         let eos = tokenizer
             .eos()
             .map(|token| token.id)
-            .ok_or_else(|| Error::NoEndToken { origin: tokenizer.origin().to_owned() })?;
+            .ok_or_else(|| Error::NoEndToken {
+                origin: tokenizer.origin().to_owned(),
+            })?;
         check_vocabulary(&tokenizer, &decoder.config)?;
         let config = ModelConfig::new(decoder.config.clone(), max_positions, eos);
-        Ok(Self { decoder, config, tokenizer, side_files: BTreeMap::new(), device: device.clone() })
+        Ok(Self {
+            decoder,
+            config,
+            tokenizer,
+            side_files: BTreeMap::new(),
+            device: device.clone(),
+        })
     }
 
     /// Loads the model that a plan describes; its config and tokenizer are the template's.
@@ -92,7 +108,11 @@ impl Model {
     pub fn load(plan: &Plan, device: &Device) -> Result<Self> {
         let template = match (plan.kind(), plan.template()) {
             (Kind::Model, Some(template)) => template,
-            _ => return Err(Error::NotAModel { expression: plan.expression().to_string() }),
+            _ => {
+                return Err(Error::NotAModel {
+                    expression: plan.expression().to_string(),
+                });
+            }
         };
         let mut files = BTreeMap::new();
         for file in template.side_files()? {
@@ -125,8 +145,9 @@ impl Model {
         }
         let expected = tensors::compare(&origin, &config.decoder, &source.shapes())?;
 
-        let (tokenizer_files, mut side_files): (TokenizerFiles, BTreeMap<_, _>) =
-            files.into_iter().partition(|(name, _)| is_tokenizer_file(name));
+        let (tokenizer_files, mut side_files): (TokenizerFiles, BTreeMap<_, _>) = files
+            .into_iter()
+            .partition(|(name, _)| is_tokenizer_file(name));
         side_files.remove(CONFIG_FILE);
         let tokenizer = Tokenizer::open(&origin, tokenizer_files)?;
         check_vocabulary(&tokenizer, &config.decoder)?;
@@ -140,7 +161,13 @@ impl Model {
         }
 
         let decoder = read_decoder(source, &config.decoder, expected, device)?;
-        Ok(Self { decoder, config, tokenizer, side_files, device: device.clone() })
+        Ok(Self {
+            decoder,
+            config,
+            tokenizer,
+            side_files,
+            device: device.clone(),
+        })
     }
 
     /// The same model with the weights of another decoder of its shape, such as itself after
@@ -156,13 +183,18 @@ impl Model {
                 got: Box::new(decoder.config),
             });
         }
-        Ok(Self { decoder, ..self.clone() })
+        Ok(Self {
+            decoder,
+            ..self.clone()
+        })
     }
 
-    /// The same model with other tokens that end a sequence.
+    /// The same model with other tokens that end a sequence; `generation_config.json` will name them.
     #[must_use]
     pub fn with_end_tokens(mut self, ids: Vec<u32>) -> Self {
         self.config.eos_token_ids = ids;
+        // One that was read may name others; what is written in its place names these.
+        self.side_files.remove(GENERATION_CONFIG_FILE);
         self
     }
 
@@ -203,7 +235,10 @@ impl Model {
 /// The shape of every tensor of a checkpoint with this configuration, by its stored name.
 #[must_use]
 pub fn tensor_shapes(config: &DecoderConfig) -> BTreeMap<String, Vec<usize>> {
-    tensors::stored(config).into_iter().map(|tensor| (tensor.name, tensor.shape)).collect()
+    tensors::stored(config)
+        .into_iter()
+        .map(|tensor| (tensor.name, tensor.shape))
+        .collect()
 }
 
 /// Loads a decoder alone, without tokenizer; weights are read on all cores.
@@ -212,7 +247,11 @@ pub fn tensor_shapes(config: &DecoderConfig) -> BTreeMap<String, Vec<usize>> {
 ///
 /// [`Error::TensorMismatch`] before the first weight is read, with every tensor that is missing, too
 /// many or of another shape than `config` asks for; whatever reading a tensor can say.
-pub fn load_decoder(source: &dyn TensorSource, config: &DecoderConfig, device: &Device) -> Result<Decoder> {
+pub fn load_decoder(
+    source: &dyn TensorSource,
+    config: &DecoderConfig,
+    device: &Device,
+) -> Result<Decoder> {
     let expected = tensors::compare(&source.name(), config, &source.shapes())?;
     read_decoder(source, config, expected, device)
 }
@@ -266,8 +305,10 @@ fn object(
     files
         .get(name)
         .map(|bytes| {
-            serde_json::from_slice(bytes)
-                .map_err(|source| Error::Json { file: tokenizer::path_in(origin, name), source })
+            serde_json::from_slice(bytes).map_err(|source| Error::Json {
+                file: tokenizer::path_in(origin, name),
+                source,
+            })
         })
         .transpose()
 }

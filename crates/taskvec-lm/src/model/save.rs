@@ -31,7 +31,10 @@ impl Model {
         }
         let mut files = self.files(dtype);
         files.insert(WEIGHTS_FILE.to_owned(), weights);
-        let files = files.into_iter().map(|(name, bytes)| (name, Cow::Owned(bytes))).collect();
+        let files = files
+            .into_iter()
+            .map(|(name, bytes)| (name, Cow::Owned(bytes)))
+            .collect();
         Ok(EmbeddedDirectory { files })
     }
 
@@ -52,7 +55,9 @@ impl Model {
         let files = self.files(dtype);
         let side_bytes: u64 = files.values().map(|bytes| bytes.len() as u64).sum();
         let options = OutputOptions {
-            expected_bytes: options.expected_bytes.or(Some(header.file_bytes() + side_bytes)),
+            expected_bytes: options
+                .expected_bytes
+                .or(Some(header.file_bytes() + side_bytes)),
             ..*options
         };
         let mut output = OutputDirectory::create(destination, &options)?;
@@ -61,7 +66,10 @@ impl Model {
         }
         let shard = output.create_shard(WEIGHTS_FILE, &header)?;
         for (tensor, offset) in stored.iter().zip(header.offsets()) {
-            shard.write_at(*offset, &encode(&tensors::read(&self.decoder, tensor)?, dtype)?)?;
+            shard.write_at(
+                *offset,
+                &encode(&tensors::read(&self.decoder, tensor)?, dtype)?,
+            )?;
         }
         drop(shard);
         if let Some(provenance) = provenance {
@@ -73,7 +81,11 @@ impl Model {
     fn header(&self, stored: &[StoredTensor], dtype: Dtype) -> Result<EncodedHeader> {
         let specs: Vec<TensorSpec<'_>> = stored
             .iter()
-            .map(|tensor| TensorSpec { name: &tensor.name, dtype, shape: &tensor.shape })
+            .map(|tensor| TensorSpec {
+                name: &tensor.name,
+                dtype,
+                shape: &tensor.shape,
+            })
             .collect();
         // transformers refuses a file that does not say this.
         let metadata = BTreeMap::from([("format".to_owned(), "pt".to_owned())]);
@@ -88,10 +100,19 @@ impl Model {
         let pretty = |value: &Value| format!("{value:#}\n").into_bytes();
         let mut files = self.side_files.clone();
         files.extend(self.tokenizer.files().clone());
-        files.insert(CONFIG_FILE.to_owned(), pretty(&Value::Object(self.config.to_json(dtype))));
+        files.insert(
+            CONFIG_FILE.to_owned(),
+            pretty(&Value::Object(self.config.to_json(dtype))),
+        );
         files
             .entry(GENERATION_CONFIG_FILE.to_owned())
-            .or_insert_with(|| pretty(&self.config.generation_json(self.tokenizer.pad().map(|token| token.id))));
+            .or_insert_with(|| {
+                pretty(
+                    &self
+                        .config
+                        .generation_json(self.tokenizer.pad().map(|token| token.id)),
+                )
+            });
         files
     }
 }
@@ -99,9 +120,18 @@ impl Model {
 /// Little-endian bytes, each value rounded once, to nearest even.
 fn encode(values: &[f32], dtype: Dtype) -> Result<Vec<u8>> {
     Ok(match dtype {
-        Dtype::F32 => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
-        Dtype::F16 => values.iter().flat_map(|value| half::f16::from_f32(*value).to_le_bytes()).collect(),
-        Dtype::Bf16 => values.iter().flat_map(|value| half::bf16::from_f32(*value).to_le_bytes()).collect(),
+        Dtype::F32 => values
+            .iter()
+            .flat_map(|value| value.to_le_bytes())
+            .collect(),
+        Dtype::F16 => values
+            .iter()
+            .flat_map(|value| half::f16::from_f32(*value).to_le_bytes())
+            .collect(),
+        Dtype::Bf16 => values
+            .iter()
+            .flat_map(|value| half::bf16::from_f32(*value).to_le_bytes())
+            .collect(),
         dtype => return Err(Error::UnsupportedDtype { dtype }),
     })
 }

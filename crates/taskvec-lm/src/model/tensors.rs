@@ -25,15 +25,27 @@ pub(super) fn stored(config: &DecoderConfig) -> Vec<StoredTensor> {
     let key = config.num_key_value_heads.saturating_mul(config.head_dim);
     let mut tensors = Vec::new();
     let mut add = |name: String, shape: Vec<usize>, transposed: bool| {
-        tensors.push(StoredTensor { name, shape, transposed });
+        tensors.push(StoredTensor {
+            name,
+            shape,
+            transposed,
+        });
     };
     add(EMBEDDING.to_owned(), vec![config.vocab_size, c], false);
     for layer in 0..config.num_hidden_layers {
         let name = |suffix: &str| format!("model.layers.{layer}.{suffix}");
         for (projection, outputs) in [("q", query), ("k", key), ("v", key)] {
-            add(name(&format!("self_attn.{projection}_proj.weight")), vec![outputs, c], true);
+            add(
+                name(&format!("self_attn.{projection}_proj.weight")),
+                vec![outputs, c],
+                true,
+            );
             if config.attention_bias {
-                add(name(&format!("self_attn.{projection}_proj.bias")), vec![outputs], false);
+                add(
+                    name(&format!("self_attn.{projection}_proj.bias")),
+                    vec![outputs],
+                    false,
+                );
             }
         }
         add(name("self_attn.o_proj.weight"), vec![c, query], true);
@@ -70,26 +82,41 @@ pub(super) fn compare(
     let mut problems = Vec::new();
     for tensor in &expected {
         match found.get(&tensor.name) {
-            None => problems.push(format!("`{}` is missing, expected {:?}", tensor.name, tensor.shape)),
+            None => problems.push(format!(
+                "`{}` is missing, expected {:?}",
+                tensor.name, tensor.shape
+            )),
             Some(shape) if *shape != tensor.shape => {
-                problems.push(format!("`{}` is {shape:?}, expected {:?}", tensor.name, tensor.shape));
+                problems.push(format!(
+                    "`{}` is {shape:?}, expected {:?}",
+                    tensor.name, tensor.shape
+                ));
             }
             Some(_) => {}
         }
     }
-    let known: std::collections::BTreeSet<&str> = expected.iter().map(|tensor| tensor.name.as_str()).collect();
+    let known: std::collections::BTreeSet<&str> =
+        expected.iter().map(|tensor| tensor.name.as_str()).collect();
     for (name, shape) in found {
         let repeated_head = config.tie_word_embeddings
             && name == HEAD
             && *shape == [config.vocab_size, config.hidden_size];
-        if !known.contains(name.as_str()) && !repeated_head && !name.ends_with("rotary_emb.inv_freq") {
-            problems.push(format!("`{name}` {shape:?} is not part of the architecture"));
+        if !known.contains(name.as_str())
+            && !repeated_head
+            && !name.ends_with("rotary_emb.inv_freq")
+        {
+            problems.push(format!(
+                "`{name}` {shape:?} is not part of the architecture"
+            ));
         }
     }
     if problems.is_empty() {
         return Ok(expected);
     }
-    Err(Error::TensorMismatch { origin: origin.to_owned(), problems })
+    Err(Error::TensorMismatch {
+        origin: origin.to_owned(),
+        problems,
+    })
 }
 
 /// Rows and columns exchanged.
@@ -120,8 +147,10 @@ pub(super) fn assemble(
     mut tensors: BTreeMap<String, Vec<f32>>,
     device: &Device,
 ) -> Result<Decoder> {
-    let shapes: BTreeMap<String, StoredTensor> =
-        stored(config).into_iter().map(|tensor| (tensor.name.clone(), tensor)).collect();
+    let shapes: BTreeMap<String, StoredTensor> = stored(config)
+        .into_iter()
+        .map(|tensor| (tensor.name.clone(), tensor))
+        .collect();
     let mut take = |name: &str| -> Result<TensorData> {
         let missing = || Error::TensorMismatch {
             origin: origin.to_owned(),
@@ -135,15 +164,23 @@ pub(super) fn assemble(
         }
         Ok(TensorData::new(values, shape))
     };
-    let matrix = |data: TensorData| -> Param<Tensor<2>> { Param::from_tensor(Tensor::from_data(data, device)) };
-    let vector = |data: TensorData| -> Param<Tensor<1>> { Param::from_tensor(Tensor::from_data(data, device)) };
+    let matrix = |data: TensorData| -> Param<Tensor<2>> {
+        Param::from_tensor(Tensor::from_data(data, device))
+    };
+    let vector = |data: TensorData| -> Param<Tensor<1>> {
+        Param::from_tensor(Tensor::from_data(data, device))
+    };
     let mut layers = Vec::with_capacity(config.num_hidden_layers);
     for layer in 0..config.num_hidden_layers {
         let mut projection = |name: &str, biased: bool| -> Result<Projection> {
             let stem = format!("model.layers.{layer}.{name}_proj");
             Ok(Projection {
                 weight: matrix(take(&format!("{stem}.weight"))?),
-                bias: if biased { Some(vector(take(&format!("{stem}.bias"))?)) } else { None },
+                bias: if biased {
+                    Some(vector(take(&format!("{stem}.bias"))?))
+                } else {
+                    None
+                },
             })
         };
         let biased = config.attention_bias;
@@ -155,7 +192,9 @@ pub(super) fn assemble(
         let up = projection("mlp.up", false)?;
         let down = projection("mlp.down", false)?;
         layers.push(Layer {
-            input_norm: vector(take(&format!("model.layers.{layer}.input_layernorm.weight"))?),
+            input_norm: vector(take(&format!(
+                "model.layers.{layer}.input_layernorm.weight"
+            ))?),
             query,
             key,
             value,
@@ -171,7 +210,10 @@ pub(super) fn assemble(
     let head = if config.tie_word_embeddings {
         None
     } else {
-        Some(Projection { weight: matrix(take(HEAD)?), bias: None })
+        Some(Projection {
+            weight: matrix(take(HEAD)?),
+            bias: None,
+        })
     };
     Ok(Decoder {
         embedding: matrix(take(EMBEDDING)?),
@@ -196,12 +238,20 @@ pub(super) fn read(decoder: &Decoder, tensor: &StoredTensor) -> Result<Vec<f32>>
     let values = match name {
         EMBEDDING => values(name, decoder.embedding.val())?,
         "model.norm.weight" => values(name, decoder.norm.val())?,
-        HEAD => values(name, decoder.head.as_ref().ok_or_else(missing)?.weight.val())?,
+        HEAD => values(
+            name,
+            decoder.head.as_ref().ok_or_else(missing)?.weight.val(),
+        )?,
         _ => {
-            let rest = name.strip_prefix("model.layers.").and_then(|rest| rest.split_once('.'));
+            let rest = name
+                .strip_prefix("model.layers.")
+                .and_then(|rest| rest.split_once('.'));
             let (index, part) = rest.ok_or_else(missing)?;
-            let layer =
-                index.parse().ok().and_then(|index: usize| decoder.layers.get(index)).ok_or_else(missing)?;
+            let layer = index
+                .parse()
+                .ok()
+                .and_then(|index: usize| decoder.layers.get(index))
+                .ok_or_else(missing)?;
             let (stem, kind) = part.rsplit_once('.').ok_or_else(missing)?;
             let projection = match stem {
                 "input_layernorm" => return values(name, layer.input_norm.val()),
@@ -229,12 +279,16 @@ pub(super) fn read(decoder: &Decoder, tensor: &StoredTensor) -> Result<Vec<f32>>
 }
 
 fn values<const D: usize>(name: &str, tensor: Tensor<D>) -> Result<Vec<f32>> {
-    let unreadable = |reason: String| Error::ReadTensor { tensor: name.to_owned(), reason };
+    let unreadable = |reason: String| Error::ReadTensor {
+        tensor: name.to_owned(),
+        reason,
+    };
     let data = tensor
         .without_autodiff()
         .try_into_data()
         .map_err(|error| unreadable(format!("{error:?}")))?;
-    data.try_into_vec::<f32>().map_err(|error| unreadable(format!("{error:?}")))
+    data.try_into_vec::<f32>()
+        .map_err(|error| unreadable(format!("{error:?}")))
 }
 
 #[cfg(test)]

@@ -29,12 +29,21 @@ fn model() -> Model {
 
 fn plan(directory: EmbeddedDirectory, expression: &str) -> Plan {
     let library = Library::new().with("test", move |_| Some(directory.clone()), &["model"]);
-    Plan::build(&expression.parse().unwrap(), &Bindings::default(), &library, &PlanOptions::default()).unwrap()
+    Plan::build(
+        &expression.parse().unwrap(),
+        &Bindings::default(),
+        &library,
+        &PlanOptions::default(),
+    )
+    .unwrap()
 }
 
 fn weights(model: &Model) -> Vec<Vec<f32>> {
     let stored = tensors::stored(&model.config.decoder);
-    stored.iter().map(|tensor| tensors::read(&model.decoder, tensor).unwrap()).collect()
+    stored
+        .iter()
+        .map(|tensor| tensors::read(&model.decoder, tensor).unwrap())
+        .collect()
 }
 
 #[test]
@@ -56,7 +65,9 @@ fn the_directory_on_disk_is_the_one_in_memory() {
     let parent = tempfile::tempdir().unwrap();
     let destination = parent.path().join("model");
     let model = model();
-    model.save(&destination, Dtype::Bf16, &OutputOptions::default(), None).unwrap();
+    model
+        .save(&destination, Dtype::Bf16, &OutputOptions::default(), None)
+        .unwrap();
     let embedded = model.to_embedded(Dtype::Bf16).unwrap();
     let mut names: Vec<String> = std::fs::read_dir(&destination)
         .unwrap()
@@ -65,24 +76,40 @@ fn the_directory_on_disk_is_the_one_in_memory() {
     names.sort();
     assert_eq!(names, embedded.files.keys().cloned().collect::<Vec<_>>());
     for (name, bytes) in &embedded.files {
-        assert_eq!(std::fs::read(destination.join(name)).unwrap(), bytes.as_ref(), "{name}");
+        assert_eq!(
+            std::fs::read(destination.join(name)).unwrap(),
+            bytes.as_ref(),
+            "{name}"
+        );
     }
     let json: Value = serde_json::from_slice(&embedded.files["config.json"]).unwrap();
     assert_eq!(json["torch_dtype"], "bfloat16");
     let again = Model::load(&plan(embedded, "test:model"), &Device::flex()).unwrap();
     let rounded: Vec<Vec<f32>> = weights(&model)
         .into_iter()
-        .map(|values| values.into_iter().map(|value| half::bf16::from_f32(value).to_f32()).collect())
+        .map(|values| {
+            values
+                .into_iter()
+                .map(|value| half::bf16::from_f32(value).to_f32())
+                .collect()
+        })
         .collect();
     assert_eq!(weights(&again), rounded);
-    assert!(matches!(model.to_embedded(Dtype::I64), Err(Error::UnsupportedDtype { dtype: Dtype::I64 })));
+    assert!(matches!(
+        model.to_embedded(Dtype::I64),
+        Err(Error::UnsupportedDtype { dtype: Dtype::I64 })
+    ));
 }
 
 #[test]
 fn a_vector_is_no_model() {
     let directory = model().to_embedded(Dtype::F32).unwrap();
-    let error = Model::load(&plan(directory, "test:model - test:model"), &Device::flex()).unwrap_err();
-    assert!(matches!(error, Error::NotAModel { .. }) && error.hint().is_some(), "{error}");
+    let error =
+        Model::load(&plan(directory, "test:model - test:model"), &Device::flex()).unwrap_err();
+    assert!(
+        matches!(error, Error::NotAModel { .. }) && error.hint().is_some(),
+        "{error}"
+    );
 }
 
 /// A checkpoint whose weights are zeros of these shapes.
@@ -148,18 +175,27 @@ fn edit_config(files: &mut BTreeMap<String, Vec<u8>>, name: &str, value: Value) 
 
 #[test]
 fn a_tied_model_may_store_its_head_once_more() {
-    let tie = |files: &mut BTreeMap<String, Vec<u8>>| edit_config(files, "tie_word_embeddings", json!(true));
+    let tie = |files: &mut BTreeMap<String, Vec<u8>>| {
+        edit_config(files, "tie_word_embeddings", json!(true))
+    };
     assert!(assembled(|_| {}, tie).unwrap().decoder.head.is_none());
     assert!(assembled(|shapes| drop(shapes.remove("lm_head.weight")), tie).is_ok());
     let misshapen = |shapes: &mut BTreeMap<String, Vec<usize>>| {
         shapes.insert("lm_head.weight".to_owned(), vec![12, 262]);
     };
-    assert!(matches!(assembled(misshapen, tie), Err(Error::TensorMismatch { .. })));
+    assert!(matches!(
+        assembled(misshapen, tie),
+        Err(Error::TensorMismatch { .. })
+    ));
 }
 
 #[test]
 fn a_config_that_promises_more_than_there_is_allocates_nothing() {
-    for (name, value) in [("vocab_size", 1u64 << 24), ("hidden_size", 12 << 16), ("num_hidden_layers", 1 << 12)] {
+    for (name, value) in [
+        ("vocab_size", 1u64 << 24),
+        ("hidden_size", 12 << 16),
+        ("num_hidden_layers", 1 << 12),
+    ] {
         let error = assembled(|_| {}, |files| edit_config(files, name, json!(value))).unwrap_err();
         assert!(matches!(error, Error::TensorMismatch { .. }), "{error}");
     }
@@ -167,16 +203,28 @@ fn a_config_that_promises_more_than_there_is_allocates_nothing() {
 
 #[test]
 fn missing_and_broken_files_are_named() {
-    let drops = |name: &'static str| assembled(|_| {}, |files| drop(files.remove(name))).unwrap_err().to_string();
+    let drops = |name: &'static str| {
+        assembled(|_| {}, |files| drop(files.remove(name)))
+            .unwrap_err()
+            .to_string()
+    };
     assert_eq!(drops("config.json"), "`zeros/config.json` is missing");
     assert_eq!(drops("tokenizer.json"), "`zeros/tokenizer.json` is missing");
-    for name in ["config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json"] {
+    for name in [
+        "config.json",
+        "generation_config.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+    ] {
         let cut = |files: &mut BTreeMap<String, Vec<u8>>| {
             let bytes = files.get_mut(name).unwrap();
             bytes.truncate(bytes.len() / 2);
         };
         let error = assembled(|_| {}, cut).unwrap_err();
-        assert!(matches!(&error, Error::Json { file, .. } if *file == format!("zeros/{name}")), "{error}");
+        assert!(
+            matches!(&error, Error::Json { file, .. } if *file == format!("zeros/{name}")),
+            "{error}"
+        );
     }
     assert!(assembled(|_| {}, |files| drop(files.remove("generation_config.json"))).is_ok());
 }
@@ -187,29 +235,53 @@ fn a_vocabulary_must_fit_the_embedding() {
         shapes.insert("model.embed_tokens.weight".to_owned(), vec![258, 12]);
         shapes.insert("lm_head.weight".to_owned(), vec![258, 12]);
     };
-    let error = assembled(smaller, |files| edit_config(files, "vocab_size", json!(258))).unwrap_err();
-    assert_eq!(error.to_string(), "`zeros/tokenizer.json` has 259 tokens, the embedding 258 rows");
+    let error = assembled(smaller, |files| {
+        edit_config(files, "vocab_size", json!(258))
+    })
+    .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "`zeros/tokenizer.json` has 259 tokens, the embedding 258 rows"
+    );
 }
 
 #[test]
 fn the_end_tokens_are_those_of_all_files() {
     let with = |json: Value| {
         let edit = |files: &mut BTreeMap<String, Vec<u8>>| {
-            files.insert("generation_config.json".to_owned(), json.to_string().into_bytes());
+            files.insert(
+                "generation_config.json".to_owned(),
+                json.to_string().into_bytes(),
+            );
         };
         assembled(|_| {}, edit).map(|model| model.config.eos_token_ids)
     };
-    assert_eq!(with(json!({ "eos_token_id": [258, 257] })).unwrap(), [258, 257, 256]);
+    assert_eq!(
+        with(json!({ "eos_token_id": [258, 257] })).unwrap(),
+        [258, 257, 256]
+    );
     assert_eq!(with(json!({ "eos_token_id": null })).unwrap(), [256]);
-    assert!(matches!(with(json!({ "eos_token_id": "end" })), Err(Error::InvalidConfig { .. })));
+    assert!(matches!(
+        with(json!({ "eos_token_id": "end" })),
+        Err(Error::InvalidConfig { .. })
+    ));
 }
 
 #[test]
 fn another_decoder_must_have_the_same_shape() {
     let model = model();
-    let other = DecoderConfig { intermediate_size: 21, ..config() };
+    let other = DecoderConfig {
+        intermediate_size: 21,
+        ..config()
+    };
     let decoder = initialization::decoder(&other, 1, &Device::flex());
-    assert!(matches!(model.with_decoder(decoder), Err(Error::OtherShape { .. })));
+    assert!(matches!(
+        model.with_decoder(decoder),
+        Err(Error::OtherShape { .. })
+    ));
     let decoder = initialization::decoder(&config(), 8, &Device::flex());
-    assert_ne!(weights(&model.with_decoder(decoder).unwrap()), weights(&model));
+    assert_ne!(
+        weights(&model.with_decoder(decoder).unwrap()),
+        weights(&model)
+    );
 }

@@ -41,9 +41,7 @@ pub(super) fn byte(character: char) -> Option<u8> {
         Ok(byte) => is_printable(byte).then_some(byte),
         Err(_) => {
             let index = usize::try_from(code - 0x100).ok()?;
-            (0..=u8::MAX)
-                .filter(|byte| !is_printable(*byte))
-                .nth(index)
+            (0..=u8::MAX).filter(|byte| !is_printable(*byte)).nth(index)
         }
     }
 }
@@ -93,7 +91,10 @@ mod tests {
     fn ids_begin_as_the_published_vocabulary_does() {
         let characters = in_id_order();
         assert_eq!(characters.len(), 256);
-        assert_eq!((characters[0], characters[14], characters[220]), ('!', '/', 'Ġ'));
+        assert_eq!(
+            (characters[0], characters[14], characters[220]),
+            ('!', '/', 'Ġ')
+        );
     }
 
     #[test]

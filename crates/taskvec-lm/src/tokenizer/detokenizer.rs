@@ -23,7 +23,11 @@ impl Detokenizer {
             .filter(|bytes| !bytes.is_empty())
             .collect();
         let longest_stop = stop.iter().map(Vec::len).max().unwrap_or(0);
-        Self { bytes: Vec::new(), stop, longest_stop }
+        Self {
+            bytes: Vec::new(),
+            stop,
+            longest_stop,
+        }
     }
 
     /// Appends a token; true when the text now holds a stop string, which is then cut off together

@@ -63,12 +63,21 @@ pub(super) struct Checked {
 /// [`Error::Json`] for text that is not such JSON, [`Error::UnsupportedTokenizer`] for another kind
 /// of tokenizer, [`Error::InvalidTokenizer`] for one that contradicts itself.
 pub(super) fn check(file: &str, bytes: &[u8]) -> Result<Checked> {
-    let invalid = |problem: String| Error::InvalidTokenizer { file: file.to_owned(), problem };
-    let unsupported = |part: &'static str, found: String, supported: &'static str| {
-        Error::UnsupportedTokenizer { file: file.to_owned(), part, found, supported }
+    let invalid = |problem: String| Error::InvalidTokenizer {
+        file: file.to_owned(),
+        problem,
     };
-    let layout: Layout = serde_json::from_slice(bytes)
-        .map_err(|source| Error::Json { file: file.to_owned(), source })?;
+    let unsupported =
+        |part: &'static str, found: String, supported: &'static str| Error::UnsupportedTokenizer {
+            file: file.to_owned(),
+            part,
+            found,
+            supported,
+        };
+    let layout: Layout = serde_json::from_slice(bytes).map_err(|source| Error::Json {
+        file: file.to_owned(),
+        source,
+    })?;
     let model = layout.model;
 
     let kind = model.kind.as_deref().unwrap_or("BPE");
@@ -76,12 +85,18 @@ pub(super) fn check(file: &str, bytes: &[u8]) -> Result<Checked> {
         return Err(unsupported("model", kind.to_owned(), "BPE"));
     }
     if !is_byte_level(layout.decoder.as_ref()) {
-        let found = layout.decoder.as_ref().and_then(|decoder| decoder.get("type"));
+        let found = layout
+            .decoder
+            .as_ref()
+            .and_then(|decoder| decoder.get("type"));
         let found = found.map_or_else(|| "none".to_owned(), Value::to_string);
         return Err(unsupported("decoder", found, "ByteLevel"));
     }
     for (part, text) in [
-        ("continuing_subword_prefix", &model.continuing_subword_prefix),
+        (
+            "continuing_subword_prefix",
+            &model.continuing_subword_prefix,
+        ),
         ("end_of_word_suffix", &model.end_of_word_suffix),
     ] {
         if let Some(text) = text.as_ref().filter(|text| !text.is_empty()) {
@@ -89,7 +104,11 @@ pub(super) fn check(file: &str, bytes: &[u8]) -> Result<Checked> {
         }
     }
     if model.dropout.is_some_and(|dropout| dropout != 0.0) {
-        return Err(unsupported("dropout", format!("{:?}", model.dropout), "none"));
+        return Err(unsupported(
+            "dropout",
+            format!("{:?}", model.dropout),
+            "none",
+        ));
     }
     if model.byte_fallback {
         return Err(unsupported("byte_fallback", "true".to_owned(), "false"));
@@ -106,7 +125,10 @@ pub(super) fn check(file: &str, bytes: &[u8]) -> Result<Checked> {
     }
     let mut taken = vec![false; vocabulary.len()];
     for (token, id) in &vocabulary {
-        let slot = id.as_u64().and_then(|id| usize::try_from(id).ok()).and_then(|id| taken.get_mut(id));
+        let slot = id
+            .as_u64()
+            .and_then(|id| usize::try_from(id).ok())
+            .and_then(|id| taken.get_mut(id));
         match slot {
             Some(taken) if !*taken => *taken = true,
             _ => {
@@ -121,7 +143,9 @@ pub(super) fn check(file: &str, bytes: &[u8]) -> Result<Checked> {
         let pair = match merge {
             Merge::Pair(left, right) => Some((left.as_str(), right.as_str())),
             Merge::Line(line) if line.starts_with("#version") => continue,
-            Merge::Line(line) => line.split_once(' ').filter(|(_, right)| !right.contains(' ')),
+            Merge::Line(line) => line
+                .split_once(' ')
+                .filter(|(_, right)| !right.contains(' ')),
         };
         let Some((left, right)) = pair else {
             return Err(invalid(format!("merge {rank} is not two tokens")));
@@ -129,7 +153,9 @@ pub(super) fn check(file: &str, bytes: &[u8]) -> Result<Checked> {
         let joined = format!("{left}{right}");
         for token in [left, right, &joined] {
             if !vocabulary.contains_key(token) {
-                return Err(invalid(format!("merge {rank} names {token:?}, which `model.vocab` lacks")));
+                return Err(invalid(format!(
+                    "merge {rank} names {token:?}, which `model.vocab` lacks"
+                )));
             }
         }
     }
@@ -174,7 +200,11 @@ fn is_byte_level(decoder: Option<&Value>) -> bool {
     let Some(decoder) = decoder else { return false };
     match decoder.get("type").and_then(Value::as_str) {
         Some("ByteLevel") => true,
-        Some("Sequence") => match decoder.get("decoders").and_then(Value::as_array).map(Vec::as_slice) {
+        Some("Sequence") => match decoder
+            .get("decoders")
+            .and_then(Value::as_array)
+            .map(Vec::as_slice)
+        {
             Some([only]) => only.get("type").and_then(Value::as_str) == Some("ByteLevel"),
             _ => false,
         },

@@ -69,15 +69,23 @@ impl Tokenizer {
     pub fn open(origin: &str, files: TokenizerFiles) -> Result<Self> {
         let path = |name: &str| path_in(origin, name);
         let file = path(TOKENIZER_FILE);
-        let bytes = files.get(TOKENIZER_FILE).ok_or_else(|| Error::MissingFile { file: file.clone() })?;
+        let bytes = files
+            .get(TOKENIZER_FILE)
+            .ok_or_else(|| Error::MissingFile { file: file.clone() })?;
         let checked = layout::check(&file, bytes)?;
-        let mut inner = tokenizers::Tokenizer::from_bytes(bytes)
-            .map_err(|source| Error::Tokenizer { file: file.clone(), source })?;
+        let mut inner =
+            tokenizers::Tokenizer::from_bytes(bytes).map_err(|source| Error::Tokenizer {
+                file: file.clone(),
+                source,
+            })?;
         // Batches are cut and padded by the caller, never inside the tokenizer.
         inner.with_padding(None);
         inner
             .with_truncation(None)
-            .map_err(|source| Error::Tokenizer { file: file.clone(), source })?;
+            .map_err(|source| Error::Tokenizer {
+                file: file.clone(),
+                source,
+            })?;
         for (id, content) in &checked.added {
             if inner.token_to_id(content) != Some(*id) {
                 return Err(Error::InvalidTokenizer {
@@ -95,17 +103,23 @@ impl Tokenizer {
 
         let config_file = path(CONFIG_FILE);
         let config: Map<String, Value> = match files.get(CONFIG_FILE) {
-            Some(bytes) => serde_json::from_slice(bytes)
-                .map_err(|source| Error::Json { file: config_file.clone(), source })?,
+            Some(bytes) => serde_json::from_slice(bytes).map_err(|source| Error::Json {
+                file: config_file.clone(),
+                source,
+            })?,
             None => Map::new(),
         };
         let find = |name: &'static str| special_token(&inner, &config_file, &config, name);
         let (eos, pad, bos) = (find("eos_token")?, find("pad_token")?, find("bos_token")?);
         let chat_template = match files.get(TEMPLATE_FILE) {
-            Some(bytes) => Some(String::from_utf8(bytes.clone()).map_err(|source| Error::NotUtf8 {
-                file: path(TEMPLATE_FILE),
-                source: source.utf8_error(),
-            })?),
+            Some(bytes) => {
+                Some(
+                    String::from_utf8(bytes.clone()).map_err(|source| Error::NotUtf8 {
+                        file: path(TEMPLATE_FILE),
+                        source: source.utf8_error(),
+                    })?,
+                )
+            }
             None => template_of(&config),
         };
         Ok(Self {
@@ -125,13 +139,25 @@ impl Tokenizer {
     fn from_vocabulary(vocabulary: &[String], merges: &[(String, String)]) -> Result<Self> {
         let config = Value::Object(qwen2::tokenizer_config(vocabulary.len()));
         let files = [
-            (TOKENIZER_FILE, pretty(&qwen2::tokenizer_json(vocabulary, merges))),
+            (
+                TOKENIZER_FILE,
+                pretty(&qwen2::tokenizer_json(vocabulary, merges)),
+            ),
             (CONFIG_FILE, pretty(&config)),
             ("vocab.json", pretty(&qwen2::vocab_json(vocabulary))),
             ("merges.txt", qwen2::merges_txt(merges).into_bytes()),
-            ("special_tokens_map.json", pretty(&qwen2::special_tokens_map(qwen2::END_OF_TEXT))),
+            (
+                "special_tokens_map.json",
+                pretty(&qwen2::special_tokens_map(qwen2::END_OF_TEXT)),
+            ),
         ];
-        Self::open("", files.into_iter().map(|(name, bytes)| (name.to_owned(), bytes)).collect())
+        Self::open(
+            "",
+            files
+                .into_iter()
+                .map(|(name, bytes)| (name.to_owned(), bytes))
+                .collect(),
+        )
     }
 
     /// The same tokenizer with another end-of-sequence token, such as `<|im_end|>` for chat models.
@@ -162,8 +188,10 @@ impl Tokenizer {
     fn reconfigured(&self, key: &str, value: &str) -> Result<TokenizerFiles> {
         let mut files = (*self.files).clone();
         let mut config: Map<String, Value> = match files.get(CONFIG_FILE) {
-            Some(bytes) => serde_json::from_slice(bytes)
-                .map_err(|source| Error::Json { file: CONFIG_FILE.to_owned(), source })?,
+            Some(bytes) => serde_json::from_slice(bytes).map_err(|source| Error::Json {
+                file: CONFIG_FILE.to_owned(),
+                source,
+            })?,
             None => Map::new(),
         };
         config.insert(key.to_owned(), Value::from(value));
@@ -190,8 +218,10 @@ impl Tokenizer {
     ///
     /// [`Error::Encode`] where the tokenizer's own rules cannot split the text.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
-        let encoding =
-            self.inner.encode_fast(text, false).map_err(|source| Error::Encode { source })?;
+        let encoding = self
+            .inner
+            .encode_fast(text, false)
+            .map_err(|source| Error::Encode { source })?;
         Ok(encoding.get_ids().to_vec())
     }
 
@@ -260,7 +290,11 @@ impl Tokenizer {
 
 /// A file's name with that of its checkpoint before it.
 pub(crate) fn path_in(origin: &str, name: &str) -> String {
-    if origin.is_empty() { name.to_owned() } else { format!("{origin}/{name}") }
+    if origin.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{origin}/{name}")
+    }
 }
 
 /// A special token that `tokenizer_config.json` names: a string, or an object with `content`.
@@ -279,7 +313,10 @@ fn special_token(
         _ => return Ok(None),
     };
     match inner.token_to_id(content) {
-        Some(id) => Ok(Some(SpecialToken { content: content.to_owned(), id })),
+        Some(id) => Ok(Some(SpecialToken {
+            content: content.to_owned(),
+            id,
+        })),
         None => Err(Error::UnknownSpecialToken {
             file: file.to_owned(),
             field: name,

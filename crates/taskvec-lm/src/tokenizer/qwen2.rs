@@ -73,7 +73,10 @@ pub(super) fn tokenizer_json(vocabulary: &[String], merges: &[(String, String)])
 
 /// `vocab.json`: every token's id, in id order.
 pub(super) fn vocab_json(vocabulary: &[String]) -> Value {
-    let entries = vocabulary.iter().enumerate().map(|(id, token)| (token.clone(), Value::from(id)));
+    let entries = vocabulary
+        .iter()
+        .enumerate()
+        .map(|(id, token)| (token.clone(), Value::from(id)));
     Value::Object(entries.collect())
 }
 

@@ -24,7 +24,10 @@ fn training_depends_on_words_and_counts_alone() {
     assert_eq!(tokenizer.files(), trained().files());
     let mut reversed = corpus();
     reversed.reverse();
-    assert_eq!(tokenizer.files(), train_bpe(reversed.into_iter(), 320).unwrap().files());
+    assert_eq!(
+        tokenizer.files(),
+        train_bpe(reversed.into_iter(), 320).unwrap().files()
+    );
     assert_eq!(tokenizer.vocab_size(), 320);
     assert_eq!(tokenizer.id("<|endoftext|>"), Some(317));
     assert_eq!(tokenizer.id("<|im_end|>"), Some(319));
@@ -38,7 +41,10 @@ fn the_first_merges_are_the_most_frequent_pairs() {
     let tokenizer = train_bpe(texts.into_iter(), 1000).unwrap();
     assert_eq!(tokenizer.vocab_size(), 256 + 2 + 3);
     assert_eq!(tokenizer.encode("abcab").unwrap(), [257, 256]);
-    assert_eq!(tokenizer.files()["merges.txt"], b"#version: 0.2\na b\nab c\n");
+    assert_eq!(
+        tokenizer.files()["merges.txt"],
+        b"#version: 0.2\na b\nab c\n"
+    );
 }
 
 #[test]
@@ -57,8 +63,24 @@ fn digits_are_single_and_special_tokens_are_never_learned() {
 #[test]
 fn a_vocabulary_below_the_bytes_is_refused() {
     let error = train_bpe(std::iter::empty(), 258).unwrap_err();
-    assert!(matches!(error, Error::VocabularyTooSmall { expected: 259, got: 258 }), "{error}");
-    assert_eq!(train_bpe(std::iter::empty(), 259).unwrap().encode("é").unwrap().len(), 2);
+    assert!(
+        matches!(
+            error,
+            Error::VocabularyTooSmall {
+                expected: 259,
+                got: 258
+            }
+        ),
+        "{error}"
+    );
+    assert_eq!(
+        train_bpe(std::iter::empty(), 259)
+            .unwrap()
+            .encode("é")
+            .unwrap()
+            .len(),
+        2
+    );
 }
 
 #[test]
@@ -72,16 +94,25 @@ fn the_end_token_and_the_template_are_written_to_the_files() {
     assert_eq!(again.pad().unwrap().content, "<|endoftext|>");
     assert_eq!(again.chat_template(), Some("{{ messages }}"));
     let error = trained().with_eos_token("<|stop|>").unwrap_err();
-    assert_eq!(error.to_string(), "`tokenizer_config.json` names \"<|stop|>\" as `eos_token`, which the vocabulary lacks");
+    assert_eq!(
+        error.to_string(),
+        "`tokenizer_config.json` names \"<|stop|>\" as `eos_token`, which the vocabulary lacks"
+    );
 }
 
 #[test]
 fn a_template_file_wins_over_the_configs() {
     let mut files = trained().with_chat_template("old").unwrap().files().clone();
     files.insert(TEMPLATE_FILE.to_owned(), b"new".to_vec());
-    assert_eq!(Tokenizer::open("", files.clone()).unwrap().chat_template(), Some("new"));
+    assert_eq!(
+        Tokenizer::open("", files.clone()).unwrap().chat_template(),
+        Some("new")
+    );
     files.insert(TEMPLATE_FILE.to_owned(), vec![0xff]);
-    assert!(matches!(Tokenizer::open("", files), Err(Error::NotUtf8 { .. })));
+    assert!(matches!(
+        Tokenizer::open("", files),
+        Err(Error::NotUtf8 { .. })
+    ));
 }
 
 #[test]
@@ -91,7 +122,10 @@ fn a_named_default_template_is_found() {
         { "name": "tool_use", "template": "tools" }, { "name": "default", "template": "plain" },
     ] });
     files.insert(CONFIG_FILE.to_owned(), pretty(&config));
-    assert_eq!(Tokenizer::open("", files).unwrap().chat_template(), Some("plain"));
+    assert_eq!(
+        Tokenizer::open("", files).unwrap().chat_template(),
+        Some("plain")
+    );
 }
 
 /// `tokenizer.json` after `edit`, opened.
@@ -107,24 +141,60 @@ fn opened(edit: impl FnOnce(&mut Value)) -> Result<Tokenizer> {
 fn each_way_to_be_wrong_is_named() {
     let message = |edit: fn(&mut Value)| opened(edit).unwrap_err().to_string();
     let cases: [(fn(&mut Value), &str); 14] = [
-        (|json| json["model"]["type"] = json!("WordPiece"), "model is WordPiece, expected BPE"),
-        (|json| json["decoder"] = json!({ "type": "Metaspace" }), "decoder is \"Metaspace\""),
+        (
+            |json| json["model"]["type"] = json!("WordPiece"),
+            "model is WordPiece, expected BPE",
+        ),
+        (
+            |json| json["decoder"] = json!({ "type": "Metaspace" }),
+            "decoder is \"Metaspace\"",
+        ),
         (|json| json["decoder"] = Value::Null, "decoder is none"),
-        (|json| json["model"]["dropout"] = json!(0.5), "dropout is Some(0.5)"),
-        (|json| json["model"]["byte_fallback"] = json!(true), "byte_fallback is true"),
-        (|json| json["model"]["end_of_word_suffix"] = json!("</w>"), "end_of_word_suffix is \"</w>\""),
-        (|json| json["model"]["vocab"] = json!([]), "`model.vocab` is not an object"),
+        (
+            |json| json["model"]["dropout"] = json!(0.5),
+            "dropout is Some(0.5)",
+        ),
+        (
+            |json| json["model"]["byte_fallback"] = json!(true),
+            "byte_fallback is true",
+        ),
+        (
+            |json| json["model"]["end_of_word_suffix"] = json!("</w>"),
+            "end_of_word_suffix is \"</w>\"",
+        ),
+        (
+            |json| json["model"]["vocab"] = json!([]),
+            "`model.vocab` is not an object",
+        ),
         (|json| json["model"]["vocab"] = json!({}), "names"),
-        (|json| json["model"]["vocab"]["!"] = json!(4_294_967_295_u32), "gives \"!\" the id 4294967295"),
+        (
+            |json| json["model"]["vocab"]["!"] = json!(4_294_967_295_u32),
+            "gives \"!\" the id 4294967295",
+        ),
         (|json| json["model"]["vocab"]["!"] = json!(1), "the id 1"),
-        (|json| json["model"]["merges"][0] = json!("zz zzzzzzzzzzzzzzzzzzzzzzz"), "merge 0 names"),
-        (|json| json["model"]["merges"][0] = json!("a b c"), "merge 0 is not two tokens"),
-        (|json| json["added_tokens"][1]["id"] = json!(7), "has the id 7, expected 318"),
-        (|json| json["added_tokens"][0]["content"] = json!(""), "added token 317 is empty"),
+        (
+            |json| json["model"]["merges"][0] = json!("zz zzzzzzzzzzzzzzzzzzzzzzz"),
+            "merge 0 names",
+        ),
+        (
+            |json| json["model"]["merges"][0] = json!("a b c"),
+            "merge 0 is not two tokens",
+        ),
+        (
+            |json| json["added_tokens"][1]["id"] = json!(7),
+            "has the id 7, expected 318",
+        ),
+        (
+            |json| json["added_tokens"][0]["content"] = json!(""),
+            "added token 317 is empty",
+        ),
     ];
     for (edit, expected) in cases {
         let text = message(edit);
-        assert!(text.contains(expected) && text.contains("model/tokenizer.json"), "{text}");
+        assert!(
+            text.contains(expected) && text.contains("model/tokenizer.json"),
+            "{text}"
+        );
     }
 }
 
@@ -173,7 +243,12 @@ fn stop_strings_are_cut_wherever_tokens_end() {
 fn a_character_cut_in_the_middle_is_shown_as_replacement_only_at_the_end() {
     let tokenizer = trained();
     let ids = tokenizer.encode("é").unwrap();
-    let (first, rest) = tokenizer.encode("答").unwrap().split_first().map(|(id, ids)| (*id, ids.to_vec())).unwrap();
+    let (first, rest) = tokenizer
+        .encode("答")
+        .unwrap()
+        .split_first()
+        .map(|(id, ids)| (*id, ids.to_vec()))
+        .unwrap();
     let mut text = Detokenizer::new::<&str>(&[]);
     for id in ids {
         text.push(&tokenizer, id);

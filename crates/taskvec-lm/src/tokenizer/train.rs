@@ -28,9 +28,15 @@ pub const MIN_VOCABULARY: usize = 256 + qwen2::SPECIAL_TOKENS.len();
 /// be split.
 pub fn train_bpe(corpus: impl Iterator<Item = String>, vocab_size: usize) -> Result<Tokenizer> {
     if vocab_size < MIN_VOCABULARY {
-        return Err(Error::VocabularyTooSmall { expected: MIN_VOCABULARY, got: vocab_size });
+        return Err(Error::VocabularyTooSmall {
+            expected: MIN_VOCABULARY,
+            got: vocab_size,
+        });
     }
-    let alphabet: Vec<String> = byte_alphabet::in_id_order().iter().map(char::to_string).collect();
+    let alphabet: Vec<String> = byte_alphabet::in_id_order()
+        .iter()
+        .map(char::to_string)
+        .collect();
     let splitter = Tokenizer::from_vocabulary(&alphabet, &[])?;
 
     let mut counts: BTreeMap<String, u64> = BTreeMap::new();
@@ -48,7 +54,9 @@ fn count_words(splitter: &Tokenizer, text: &str, counts: &mut BTreeMap<String, u
         .get_added_vocabulary()
         .extract_and_normalize(library.get_normalizer(), text);
     if let Some(pre_tokenizer) = library.get_pre_tokenizer() {
-        pre_tokenizer.pre_tokenize(&mut pieces).map_err(|source| Error::Encode { source })?;
+        pre_tokenizer
+            .pre_tokenize(&mut pieces)
+            .map_err(|source| Error::Encode { source })?;
     }
     for (word, _, token) in pieces.get_splits(OffsetReferential::Original, OffsetType::None) {
         if token.is_none() && !word.is_empty() {
@@ -75,12 +83,18 @@ fn learn(
     counts: &BTreeMap<String, u64>,
     target_len: usize,
 ) -> (Vec<String>, Vec<(String, String)>) {
-    let ids: BTreeMap<char, u32> =
-        vocabulary.iter().zip(0..).filter_map(|(token, id)| Some((token.chars().next()?, id))).collect();
+    let ids: BTreeMap<char, u32> = vocabulary
+        .iter()
+        .zip(0..)
+        .filter_map(|(token, id)| Some((token.chars().next()?, id)))
+        .collect();
     let mut words: Vec<Word> = counts
         .iter()
         .map(|(word, count)| Word {
-            ids: word.chars().filter_map(|character| ids.get(&character).copied()).collect(),
+            ids: word
+                .chars()
+                .filter_map(|character| ids.get(&character).copied())
+                .collect(),
             count: *count,
         })
         .collect();
@@ -103,8 +117,10 @@ fn learn(
             })
             .map(|(pair, (_, members))| (*pair, members.clone()));
         let Some((pair, members)) = best else { break };
-        let (left, right) =
-            (vocabulary[pair.0 as usize].clone(), vocabulary[pair.1 as usize].clone());
+        let (left, right) = (
+            vocabulary[pair.0 as usize].clone(),
+            vocabulary[pair.1 as usize].clone(),
+        );
         let joined = format!("{left}{right}");
         let next_id = known.len() as u32;
         let id = *known.entry(joined.clone()).or_insert(next_id);
@@ -121,11 +137,7 @@ fn learn(
     (vocabulary, merges)
 }
 
-fn add_pairs(
-    pairs: &mut BTreeMap<(u32, u32), (u64, BTreeSet<usize>)>,
-    word: &Word,
-    index: usize,
-) {
+fn add_pairs(pairs: &mut BTreeMap<(u32, u32), (u64, BTreeSet<usize>)>, word: &Word, index: usize) {
     for window in word.ids.windows(2) {
         let (count, members) = pairs.entry((window[0], window[1])).or_default();
         *count += word.count;
@@ -154,7 +166,9 @@ fn remove_pairs(
 fn merge(ids: &mut Vec<u32>, pair: (u32, u32), id: u32) {
     let (mut read, mut write) = (0, 0);
     while read < ids.len() {
-        let merged = ids.get(read..read + 2).is_some_and(|found| found == [pair.0, pair.1]);
+        let merged = ids
+            .get(read..read + 2)
+            .is_some_and(|found| found == [pair.0, pair.1]);
         ids[write] = if merged { id } else { ids[read] };
         read += if merged { 2 } else { 1 };
         write += 1;

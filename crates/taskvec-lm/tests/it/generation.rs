@@ -25,12 +25,20 @@ fn requests(sampling: Sampling) -> Vec<GenerateRequest> {
     let words = "Anna has 3 apples. naïve 答え? ";
     (0..23usize)
         .map(|index| {
-            let text: String = words.chars().cycle().skip(index).take(1 + index * 5 % 47).collect();
+            let text: String = words
+                .chars()
+                .cycle()
+                .skip(index)
+                .take(1 + index * 5 % 47)
+                .collect();
             GenerateRequest {
                 prompt: Prompt::Text(text),
                 max_new_tokens: 4 + index % 3 * 11,
                 stop: vec!["zz".to_owned()],
-                sampling: Sampling { seed: index as u64, ..sampling },
+                sampling: Sampling {
+                    seed: index as u64,
+                    ..sampling
+                },
             }
         })
         .collect()
@@ -38,7 +46,9 @@ fn requests(sampling: Sampling) -> Vec<GenerateRequest> {
 
 fn complete(generator: LocalGenerator, requests: &[GenerateRequest]) -> Vec<Completion> {
     let mut seen = vec![0; requests.len()];
-    let completions = generator.complete(requests, &mut |index, _| seen[index] += 1).unwrap();
+    let completions = generator
+        .complete(requests, &mut |index, _| seen[index] += 1)
+        .unwrap();
     assert!(seen.iter().all(|count| *count == 1), "{seen:?}");
     completions
 }
@@ -50,9 +60,17 @@ fn logits(decoder: &Decoder, tokens: &[u32]) -> Vec<Vec<f32>> {
     let tensor: Tensor<2, Int> =
         Tensor::from_data(TensorData::new(values, [1, tokens.len()]), &Device::flex());
     let rotary = RotaryTable::new(tokens.len(), config.head_dim, config.rope_theta);
-    let hidden = decoder.hidden(tensor, &rotary).reshape([tokens.len(), config.hidden_size]);
-    let data = decoder.logits(hidden).into_data().try_into_vec::<f32>().unwrap();
-    data.chunks_exact(config.vocab_size).map(<[f32]>::to_vec).collect()
+    let hidden = decoder
+        .hidden(tensor, &rotary)
+        .reshape([tokens.len(), config.hidden_size]);
+    let data = decoder
+        .logits(hidden)
+        .into_data()
+        .try_into_vec::<f32>()
+        .unwrap();
+    data.chunks_exact(config.vocab_size)
+        .map(<[f32]>::to_vec)
+        .collect()
 }
 
 fn best(logits: &[f32]) -> u32 {
@@ -98,10 +116,20 @@ fn greedy_tokens_are_those_of_a_decoder_without_cache() {
         max_positions: 2048,
     };
     let workers = Workers::new(2).unwrap();
-    let generated = generate_tokens(model.decoder(), &prompts, &options, &workers, &Device::flex()).unwrap();
+    let generated = generate_tokens(
+        model.decoder(),
+        &prompts,
+        &options,
+        &workers,
+        &Device::flex(),
+    )
+    .unwrap();
     let mut lengths = std::collections::BTreeSet::new();
     for (prompt, generated) in prompts.iter().zip(&generated) {
-        assert_eq!(generated.tokens, without_cache(model.decoder(), prompt, 20, &end_tokens));
+        assert_eq!(
+            generated.tokens,
+            without_cache(model.decoder(), prompt, 20, &end_tokens)
+        );
         let ended = end_tokens.contains(generated.tokens.last().unwrap());
         assert_eq!(generated.finish == Finish::EndOfSequence, ended);
         let whole = [prompt.as_slice(), &generated.tokens].concat();
@@ -120,14 +148,26 @@ fn greedy_tokens_are_those_of_a_decoder_without_cache() {
 
 #[test]
 fn completions_do_not_depend_on_batches_order_or_threads() {
-    for sampling in [Sampling::greedy(), Sampling { top_p: 0.9, top_k: Some(40), ..Sampling::random(0.9, 0) }] {
+    for sampling in [
+        Sampling::greedy(),
+        Sampling {
+            top_p: 0.9,
+            top_k: Some(40),
+            ..Sampling::random(0.9, 0)
+        },
+    ] {
         let requests = requests(sampling);
         let generator = || LocalGenerator::new(model()).unwrap();
         let expected = complete(generator(), &requests);
         for (batch_size, workers) in [(1, 1), (3, 3), (64, 2)] {
-            let generator =
-                generator().with_batch_size(batch_size).with_workers(Workers::new(workers).unwrap());
-            assert_eq!(complete(generator, &requests), expected, "batch {batch_size}, {workers} workers");
+            let generator = generator()
+                .with_batch_size(batch_size)
+                .with_workers(Workers::new(workers).unwrap());
+            assert_eq!(
+                complete(generator, &requests),
+                expected,
+                "batch {batch_size}, {workers} workers"
+            );
         }
         let single = generator().with_workers(Workers::single());
         assert_eq!(complete(single, &requests), expected);
@@ -149,7 +189,11 @@ fn seeds_make_samples() {
             stop: Vec::new(),
             sampling: Sampling::random(1.0, seed),
         };
-        complete(LocalGenerator::new(random_model::model(64, &[])).unwrap(), &[request]).remove(0)
+        complete(
+            LocalGenerator::new(random_model::model(64, &[])).unwrap(),
+            &[request],
+        )
+        .remove(0)
     };
     assert_eq!(sample(1), sample(1));
     assert_ne!(sample(1), sample(2));
@@ -169,10 +213,19 @@ fn a_prompt_longer_than_one_prefill_is_the_same_prompt() {
         max_positions: 2048,
     };
     let prompts = [prompt, short];
-    let generated =
-        generate_tokens(model.decoder(), &prompts, &options, &Workers::single(), &Device::flex()).unwrap();
+    let generated = generate_tokens(
+        model.decoder(),
+        &prompts,
+        &options,
+        &Workers::single(),
+        &Device::flex(),
+    )
+    .unwrap();
     for (prompt, generated) in prompts.iter().zip(generated) {
-        assert_eq!(generated.tokens, without_cache(model.decoder(), prompt, 6, &[]));
+        assert_eq!(
+            generated.tokens,
+            without_cache(model.decoder(), prompt, 6, &[])
+        );
         assert_eq!(generated.finish, Finish::Length);
     }
 }
@@ -190,7 +243,9 @@ fn a_stop_string_is_cut_off_with_what_follows() {
     assert_eq!((whole.finish, whole.token_count), (Finish::Length, 40));
     // A piece of the middle, so that it begins and ends inside tokens.
     let characters: Vec<char> = whole.text.chars().collect();
-    let stop: String = characters[characters.len() / 2..characters.len() / 2 + 3].iter().collect();
+    let stop: String = characters[characters.len() / 2..characters.len() / 2 + 3]
+        .iter()
+        .collect();
     let generator = LocalGenerator::new(random_model::model(256, &[])).unwrap();
     request.stop = vec!["never".to_owned(), stop.clone()];
     let stopped = complete(generator, &[request]).remove(0);
@@ -209,9 +264,16 @@ fn a_chat_is_its_rendering() {
     };
     let requests = [
         request(Prompt::Chat(vec![Message::user("Hi")])),
-        request(Prompt::Text("<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n".to_owned())),
-        request(Prompt::Chat(vec![Message::user("Hi"), Message::assistant("An")])),
-        request(Prompt::Text("<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\nAn".to_owned())),
+        request(Prompt::Text(
+            "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n".to_owned(),
+        )),
+        request(Prompt::Chat(vec![
+            Message::user("Hi"),
+            Message::assistant("An"),
+        ])),
+        request(Prompt::Text(
+            "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\nAn".to_owned(),
+        )),
     ];
     let completions = complete(LocalGenerator::new(model()).unwrap(), &requests);
     assert_eq!(completions[0], completions[1]);
@@ -223,8 +285,14 @@ fn a_chat_is_its_rendering() {
 fn likelihoods_are_those_of_the_whole_sequence() {
     let model = model();
     let mut requests = Vec::new();
-    for (index, prompt) in ["Anna has 3 apples.", "Naïve", "a b c d e f g "].into_iter().enumerate() {
-        for continuation in [" yes", " no 答え", "x", " Anna buys 12 more", ""].into_iter().skip(index) {
+    for (index, prompt) in ["Anna has 3 apples.", "Naïve", "a b c d e f g "]
+        .into_iter()
+        .enumerate()
+    {
+        for continuation in [" yes", " no 答え", "x", " Anna buys 12 more", ""]
+            .into_iter()
+            .skip(index)
+        {
             requests.push(LikelihoodRequest {
                 prompt: Prompt::Text(prompt.to_owned()),
                 continuation: continuation.to_owned(),
@@ -233,9 +301,14 @@ fn likelihoods_are_those_of_the_whole_sequence() {
     }
     let mut expected = Vec::new();
     for request in &requests {
-        let Prompt::Text(prompt) = &request.prompt else { unreachable!() };
+        let Prompt::Text(prompt) = &request.prompt else {
+            unreachable!()
+        };
         let alone = model.tokenizer().encode(prompt).unwrap();
-        let whole = model.tokenizer().encode(&format!("{prompt}{}", request.continuation)).unwrap();
+        let whole = model
+            .tokenizer()
+            .encode(&format!("{prompt}{}", request.continuation))
+            .unwrap();
         let from = alone.iter().zip(&whole).take_while(|(a, b)| a == b).count();
         let rows = logits(model.decoder(), &whole);
         let (mut total, mut greedy) = (0.0, true);
@@ -248,13 +321,20 @@ fn likelihoods_are_those_of_the_whole_sequence() {
         expected.push((total, greedy, whole.len() - from));
     }
     for batch_size in [1, 2, 64] {
-        let mut generator = LocalGenerator::new(model.clone()).unwrap().with_batch_size(batch_size);
+        let mut generator = LocalGenerator::new(model.clone())
+            .unwrap()
+            .with_batch_size(batch_size);
         let mut seen = 0;
-        let scored = generator.log_likelihood(&requests, &mut |_, _| seen += 1).unwrap();
+        let scored = generator
+            .log_likelihood(&requests, &mut |_, _| seen += 1)
+            .unwrap();
         assert_eq!(seen, requests.len());
         for (likelihood, (total, greedy, count)) in scored.iter().zip(&expected) {
             assert!((likelihood.log_probability - total).abs() < 1e-4 * (1.0 + total.abs()));
-            assert_eq!((likelihood.is_greedy, likelihood.token_count), (*greedy, *count));
+            assert_eq!(
+                (likelihood.is_greedy, likelihood.token_count),
+                (*greedy, *count)
+            );
         }
     }
 }
@@ -270,9 +350,14 @@ fn the_greedy_continuation_is_told() {
         continuation: continuation.to_owned(),
     };
     // Only where the token's text is tokenized to it again is there something to check.
-    assert_eq!(model.tokenizer().encode(&format!("Anna{text}")).unwrap(), [prompt.as_slice(), &[next]].concat());
+    assert_eq!(
+        model.tokenizer().encode(&format!("Anna{text}")).unwrap(),
+        [prompt.as_slice(), &[next]].concat()
+    );
     let generator = LocalGenerator::new(model).unwrap();
-    let scored = generator.score(&[request(&text), request(" 9 unlikely")], &mut |_, _| {}).unwrap();
+    let scored = generator
+        .score(&[request(&text), request(" 9 unlikely")], &mut |_, _| {})
+        .unwrap();
     assert!(scored[0].is_greedy && !scored[1].is_greedy);
 }
 
@@ -287,19 +372,43 @@ fn limits_are_kept_and_told() {
     let generator = |positions| LocalGenerator::new(random_model::model(positions, &[])).unwrap();
     // The end of the context is the end of the answer, whatever was asked for.
     let completion = complete(generator(10), &[request("1234", usize::MAX)]).remove(0);
-    assert_eq!((completion.token_count, completion.finish), (6, Finish::Length));
+    assert_eq!(
+        (completion.token_count, completion.finish),
+        (6, Finish::Length)
+    );
     let nothing = complete(generator(10), &[request("12", 0), request("1", 1)]);
     assert_eq!((nothing[0].token_count, nothing[1].token_count), (0, 1));
 
     let fails = |positions, requests: &[GenerateRequest]| {
-        generator(positions).complete(requests, &mut |_, _| panic!("nothing is generated")).unwrap_err()
+        generator(positions)
+            .complete(requests, &mut |_, _| panic!("nothing is generated"))
+            .unwrap_err()
     };
     let error = fails(4, &[request("1", 1), request("1234", 1)]);
-    assert!(matches!(error, Error::PromptTooLong { index: 1, tokens: 4, limit: 4 }), "{error}");
+    assert!(
+        matches!(
+            error,
+            Error::PromptTooLong {
+                index: 1,
+                tokens: 4,
+                limit: 4
+            }
+        ),
+        "{error}"
+    );
     let error = fails(4, &[request("", 1)]);
     assert!(matches!(error, Error::EmptyPrompt { index: 0 }), "{error}");
     let error = fails(1 << 28, &[request("1", usize::MAX)]);
-    assert!(matches!(error, Error::CacheTooLarge { positions: 268_435_456, .. }), "{error}");
+    assert!(
+        matches!(
+            error,
+            Error::CacheTooLarge {
+                positions: 268_435_456,
+                ..
+            }
+        ),
+        "{error}"
+    );
     let options = TokenOptions {
         max_new_tokens: 1,
         sampling: Sampling::greedy(),
@@ -310,12 +419,34 @@ fn limits_are_kept_and_told() {
     };
     let generate = |options: &TokenOptions<'_>, prompts: &[Vec<u32>]| {
         let model = random_model::model(8, &[]);
-        generate_tokens(model.decoder(), prompts, options, &Workers::single(), &Device::flex())
+        generate_tokens(
+            model.decoder(),
+            prompts,
+            options,
+            &Workers::single(),
+            &Device::flex(),
+        )
     };
     let error = generate(&options, &[vec![304]]).unwrap_err();
-    assert!(matches!(error, Error::TokenOutOfRange { token: 304, vocab_size: 304 }), "{error}");
+    assert!(
+        matches!(
+            error,
+            Error::TokenOutOfRange {
+                token: 304,
+                vocab_size: 304
+            }
+        ),
+        "{error}"
+    );
     assert!(generate(&options, &[vec![1], vec![2]]).is_err());
-    let none = generate(&TokenOptions { max_new_tokens: 0, ..options }, &[vec![1]]).unwrap();
+    let none = generate(
+        &TokenOptions {
+            max_new_tokens: 0,
+            ..options
+        },
+        &[vec![1]],
+    )
+    .unwrap();
     assert_eq!(none[0].tokens, []);
 }
 
@@ -326,13 +457,22 @@ fn a_chat_for_a_model_without_template_is_refused() {
     let tokenizer_config = String::from_utf8(files["tokenizer_config.json"].clone()).unwrap();
     let mut json: serde_json::Value = serde_json::from_str(&tokenizer_config).unwrap();
     json.as_object_mut().unwrap().remove("chat_template");
-    files.insert("tokenizer_config.json".to_owned(), json.to_string().into_bytes());
+    files.insert(
+        "tokenizer_config.json".to_owned(),
+        json.to_string().into_bytes(),
+    );
     let weights = random_model::Weights::random(&config, 1);
     let model = Model::assemble(&weights, files, &Device::flex()).unwrap();
     let request = LikelihoodRequest {
         prompt: Prompt::Chat(vec![Message::user("Hi")]),
         continuation: "x".to_owned(),
     };
-    let error = LocalGenerator::new(model).unwrap().score(&[request], &mut |_, _| {}).unwrap_err();
-    assert!(matches!(error, Error::NoChatTemplate { .. }) && error.hint().is_some(), "{error}");
+    let error = LocalGenerator::new(model)
+        .unwrap()
+        .score(&[request], &mut |_, _| {})
+        .unwrap_err();
+    assert!(
+        matches!(error, Error::NoChatTemplate { .. }) && error.hint().is_some(),
+        "{error}"
+    );
 }

@@ -11,7 +11,9 @@ use taskvec_lm::model::{ModelConfig, load_decoder};
 const TOLERANCE: f32 = 1e-4;
 
 fn directory(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/goldens/qwen2").join(name)
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/goldens/qwen2")
+        .join(name)
 }
 
 fn open(path: &std::path::Path) -> Checkpoint {
@@ -33,23 +35,36 @@ fn check(name: &str) {
         .chunks_exact(4)
         .map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap()))
         .collect();
-    let [batch, positions]: [usize; 2] = golden.tensors()["tokens"].shape.clone().try_into().unwrap();
+    let [batch, positions]: [usize; 2] =
+        golden.tensors()["tokens"].shape.clone().try_into().unwrap();
 
-    let expression = format!("\"{}\"", directory(name).display()).parse().unwrap();
-    let plan =
-        Plan::build(&expression, &Bindings::default(), &Library::new(), &PlanOptions::default()).unwrap();
+    let expression = format!("\"{}\"", directory(name).display())
+        .parse()
+        .unwrap();
+    let plan = Plan::build(
+        &expression,
+        &Bindings::default(),
+        &Library::new(),
+        &PlanOptions::default(),
+    )
+    .unwrap();
     let device = Device::flex();
     let config = ModelConfig::parse(name, plan.template().unwrap().config().unwrap()).unwrap();
     let decoder = load_decoder(&plan, &config.decoder, &device).unwrap();
     let shape = &decoder.config;
     let rotary = RotaryTable::new(positions, shape.head_dim, shape.rope_theta);
-    let tensor =
-        || Tensor::<2, Int>::from_data(TensorData::new(tokens.clone(), [batch, positions]), &device);
+    let tensor = || {
+        Tensor::<2, Int>::from_data(TensorData::new(tokens.clone(), [batch, positions]), &device)
+    };
     let compare = |what: &str, hidden: Tensor<3>| {
         let logits = decoder.logits(hidden.reshape([batch * positions, shape.hidden_size]));
         let logits = logits.into_data().try_into_vec::<f32>().unwrap();
         assert_eq!(logits.len(), expected.len());
-        let worst = logits.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        let worst = logits
+            .iter()
+            .zip(&expected)
+            .map(|(a, b)| (a - b).abs())
+            .fold(0.0, f32::max);
         assert!(worst < TOLERANCE, "{name}, {what}: off by {worst}");
     };
     compare("in one pass", decoder.hidden(tensor(), &rotary));

@@ -19,7 +19,10 @@ impl TensorSource for Weights {
     }
 
     fn shapes(&self) -> BTreeMap<String, Vec<usize>> {
-        self.0.iter().map(|(name, (shape, _))| (name.clone(), shape.clone())).collect()
+        self.0
+            .iter()
+            .map(|(name, (shape, _))| (name.clone(), shape.clone()))
+            .collect()
     }
 
     fn load(&self, name: &str) -> Result<Vec<f32>> {
@@ -31,7 +34,8 @@ impl Weights {
     pub(crate) fn random(config: &DecoderConfig, seed: u64) -> Self {
         let mut random = Random::derive(&[seed]);
         // Uniform on ±√3 has deviation 1.
-        let mut draw = || ((random.next_u64() >> 40) as f32 / (1u32 << 23) as f32 - 1.0) * 3f32.sqrt();
+        let mut draw =
+            || ((random.next_u64() >> 40) as f32 / (1u32 << 23) as f32 - 1.0) * 3f32.sqrt();
         let weights = tensor_shapes(config)
             .into_iter()
             .map(|(name, shape)| {
@@ -50,7 +54,12 @@ impl Weights {
 }
 
 pub(crate) fn tokenizer() -> Tokenizer {
-    let corpus = (0..60).map(|index| format!("Anna has {index} apples and buys {} more. Naïve 答え?", index * 7));
+    let corpus = (0..60).map(|index| {
+        format!(
+            "Anna has {index} apples and buys {} more. Naïve 答え?",
+            index * 7
+        )
+    });
     train_bpe(corpus, 300).unwrap().with_chat_template(
         "{% for message in messages %}{{ '<|im_start|>' + message.role + '\n' + message.content + '<|im_end|>\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}",
     ).unwrap()
@@ -73,12 +82,20 @@ pub(crate) fn config() -> DecoderConfig {
 }
 
 /// The files of a model whose sequences end often: at any of `end_tokens`.
-pub(crate) fn files(config: &DecoderConfig, max_positions: usize, end_tokens: &[u32]) -> BTreeMap<String, Vec<u8>> {
+pub(crate) fn files(
+    config: &DecoderConfig,
+    max_positions: usize,
+    end_tokens: &[u32],
+) -> BTreeMap<String, Vec<u8>> {
     let json = |value: &Value| value.to_string().into_bytes();
     let mut files = tokenizer().files().clone();
-    let config = ModelConfig::new(config.clone(), max_positions, 297).to_json(taskvec_core::Dtype::F32);
+    let config =
+        ModelConfig::new(config.clone(), max_positions, 297).to_json(taskvec_core::Dtype::F32);
     files.insert("config.json".to_owned(), json(&Value::Object(config)));
-    files.insert("generation_config.json".to_owned(), json(&json!({ "eos_token_id": end_tokens })));
+    files.insert(
+        "generation_config.json".to_owned(),
+        json(&json!({ "eos_token_id": end_tokens })),
+    );
     files
 }
 

@@ -22,7 +22,11 @@ fn load_in_python(directory: &Path, request: &Value) -> Option<Value> {
         return None;
     }
     let script = crate_directory.join("../../scripts/python-env.sh");
-    let made = Command::new("sh").arg(&script).stderr(Stdio::piped()).output().unwrap();
+    let made = Command::new("sh")
+        .arg(&script)
+        .stderr(Stdio::piped())
+        .output()
+        .unwrap();
     assert!(
         made.status.success(),
         "no Python environment to compare with; TASKVEC_OFFLINE=1 skips this test\n{}",
@@ -38,19 +42,37 @@ fn load_in_python(directory: &Path, request: &Value) -> Option<Value> {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    child.stdin.take().unwrap().write_all(request.to_string().as_bytes()).unwrap();
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(request.to_string().as_bytes())
+        .unwrap();
     let output = child.wait_with_output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     Some(serde_json::from_slice(&output.stdout).unwrap())
 }
 
 fn logits(model: &Model, tokens: &[u32]) -> Vec<f32> {
     let config = &model.decoder().config;
     let values: Vec<i32> = tokens.iter().map(|token| *token as i32).collect();
-    let tensor: Tensor<2, Int> = Tensor::from_data(TensorData::new(values, [1, tokens.len()]), &Device::flex());
+    let tensor: Tensor<2, Int> =
+        Tensor::from_data(TensorData::new(values, [1, tokens.len()]), &Device::flex());
     let rotary = RotaryTable::new(tokens.len(), config.head_dim, config.rope_theta);
-    let hidden = model.decoder().hidden(tensor, &rotary).reshape([tokens.len(), config.hidden_size]);
-    model.decoder().logits(hidden).into_data().try_into_vec::<f32>().unwrap()
+    let hidden = model
+        .decoder()
+        .hidden(tensor, &rotary)
+        .reshape([tokens.len(), config.hidden_size]);
+    model
+        .decoder()
+        .logits(hidden)
+        .into_data()
+        .try_into_vec::<f32>()
+        .unwrap()
 }
 
 #[test]
@@ -58,7 +80,9 @@ fn a_saved_model_is_the_same_model_in_transformers() {
     let model = random_model::model(64, &[297, 299]);
     let parent = tempfile::tempdir().unwrap();
     let directory = parent.path().join("model");
-    model.save(&directory, Dtype::F32, &OutputOptions::default(), None).unwrap();
+    model
+        .save(&directory, Dtype::F32, &OutputOptions::default(), None)
+        .unwrap();
     let texts = [
         "Anna has 1234 apples.",
         "  it's   naïve\n\n答え: e\u{301}?\t",
@@ -70,7 +94,9 @@ fn a_saved_model_is_the_same_model_in_transformers() {
         "messages": [{ "role": "user", "content": "How many apples?" }],
         "max_new_tokens": 12,
     });
-    let Some(answer) = load_in_python(&directory, &request) else { return };
+    let Some(answer) = load_in_python(&directory, &request) else {
+        return;
+    };
 
     assert_eq!(answer["model_class"], "Qwen2ForCausalLM");
     assert_eq!(answer["tokenizer_class"], "Qwen2Tokenizer");
@@ -84,10 +110,18 @@ fn a_saved_model_is_the_same_model_in_transformers() {
         assert_eq!(answer["ids"][index], json!(ids), "{text:?}");
         assert_eq!(answer["decoded"][index], tokenizer.decode(&ids, false));
         let ours = logits(&model, &ids);
-        let theirs = answer["logits"][index].as_array().unwrap().iter().flat_map(|row| row.as_array().unwrap());
+        let theirs = answer["logits"][index]
+            .as_array()
+            .unwrap()
+            .iter()
+            .flat_map(|row| row.as_array().unwrap());
         let theirs: Vec<f64> = theirs.map(|value| value.as_f64().unwrap()).collect();
         assert_eq!(ours.len(), theirs.len());
-        let worst = ours.iter().zip(&theirs).map(|(a, b)| (f64::from(*a) - b).abs()).fold(0.0, f64::max);
+        let worst = ours
+            .iter()
+            .zip(&theirs)
+            .map(|(a, b)| (f64::from(*a) - b).abs())
+            .fold(0.0, f64::max);
         assert!(worst < 1e-4, "{text:?}: logits off by {worst}");
     }
     let messages = vec![Message::user("How many apples?")];
@@ -100,6 +134,9 @@ fn a_saved_model_is_the_same_model_in_transformers() {
         sampling: Sampling::greedy(),
     };
     let generator = LocalGenerator::new(model).unwrap();
-    let completion = generator.complete(&[request], &mut |_, _| {}).unwrap().remove(0);
+    let completion = generator
+        .complete(&[request], &mut |_, _| {})
+        .unwrap()
+        .remove(0);
     assert_eq!(answer["generated"], completion.text);
 }
