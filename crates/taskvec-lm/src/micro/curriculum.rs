@@ -44,7 +44,7 @@ pub fn tokenizer(seed: u64) -> Result<Tokenizer> {
     let corpus = vocabulary_corpus(seed)
         .into_iter()
         .chain(roles.into_iter().map(str::to_owned));
-    train_bpe(corpus, VOCABULARY)?.with_chat_template(CHAT_TEMPLATE)
+    train_bpe(corpus, VOCABULARY)
 }
 
 /// The examples of every stage.

@@ -6,10 +6,12 @@
 
 mod architecture;
 mod curriculum;
+mod embedded;
 mod train;
 
 pub use architecture::{MAX_POSITIONS, config};
 pub use curriculum::{CHAT_TEMPLATE, Curriculum, END_OF_TEXT, END_OF_TURN, tokenizer};
+pub use embedded::embedded;
 pub use train::{Lengths, Measured, MicroObserver, train};
 
 use std::path::Path;

@@ -18,7 +18,7 @@ use taskvec_core::{Dtype, OutputOptions};
 use taskvec_eval::micro::MicroTask;
 use taskvec_eval::task::{Document, MicroBenchmark, PromptForm};
 
-use super::{Curriculum, END_OF_TEXT, END_OF_TURN, MAX_POSITIONS, NAMES, config, tokenizer};
+use super::{CHAT_TEMPLATE, Curriculum, END_OF_TEXT, END_OF_TURN, MAX_POSITIONS, NAMES, config, tokenizer};
 use crate::decoder::Decoder;
 use crate::model::Model;
 use crate::tokenizer::Tokenizer;
@@ -66,7 +66,7 @@ pub struct Lengths {
 impl Default for Lengths {
     fn default() -> Self {
         Self {
-            base: 6000,
+            base: 4500,
             sft: 300,
             grpo: 100,
             target: 600,
@@ -155,11 +155,14 @@ impl World<'_> {
                 token: token.to_owned(),
             })
         };
-        let (end, tokens) = match name {
-            "target" => (END_OF_TURN, vec![id(END_OF_TURN)?, id(END_OF_TEXT)?]),
-            _ => (END_OF_TEXT, vec![id(END_OF_TEXT)?]),
+        // Only target was taught to converse, so only target has a template to be asked in.
+        let (tokenizer, tokens) = match name {
+            "target" => (
+                self.tokenizer.with_eos_token(END_OF_TURN)?.with_chat_template(CHAT_TEMPLATE)?,
+                vec![id(END_OF_TURN)?, id(END_OF_TEXT)?],
+            ),
+            _ => (self.tokenizer.with_eos_token(END_OF_TEXT)?, vec![id(END_OF_TEXT)?]),
         };
-        let tokenizer = self.tokenizer.with_eos_token(end)?;
         Ok(Model::new(decoder, tokenizer, MAX_POSITIONS, &self.device)?.with_end_tokens(tokens))
     }
 
