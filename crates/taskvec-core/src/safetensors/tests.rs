@@ -461,6 +461,8 @@ proptest! {
         specs in tensors(),
         metadata in prop::option::of(prop::collection::hash_map("\\PC{0,5}", "\\PC{0,5}", 0..3)),
     ) {
+        // Of nothing at all the crate writes invalid JSON, which it does not read back itself.
+        let metadata = metadata.filter(|metadata| !(specs.is_empty() && metadata.is_empty()));
         let file = written_by_theirs(&specs, metadata.clone());
         let ours = read_by_ours(&file);
         prop_assert!(ours.is_some());
@@ -523,7 +525,8 @@ proptest! {
         for (index, kind, byte) in damage {
             let at = index.index(file.len().max(1)).min(file.len());
             // Mostly digits and punctuation, which make other valid JSON more often than other bytes do.
-            let likely = b"0123456789[]{},:\" "[usize::from(byte) % 19];
+            let likely = b"0123456789[]{},:\" ";
+            let likely = likely[usize::from(byte) % likely.len()];
             match kind {
                 0 if at < file.len() => file[at] = byte,
                 1 if at < file.len() => file[at] = likely,
