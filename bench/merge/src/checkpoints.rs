@@ -39,7 +39,10 @@ const CONFIG: &str = r#"{
 "#;
 
 fn tensors() -> Vec<(String, Vec<usize>)> {
-    let mut tensors = vec![("model.embed_tokens.weight".to_owned(), vec![VOCABULARY, HIDDEN])];
+    let mut tensors = vec![(
+        "model.embed_tokens.weight".to_owned(),
+        vec![VOCABULARY, HIDDEN],
+    )];
     for layer in 0..LAYERS {
         for (name, shape) in [
             ("input_layernorm.weight", vec![HIDDEN]),
@@ -64,7 +67,10 @@ fn tensors() -> Vec<(String, Vec<usize>)> {
 
 /// Makes what is missing of the three checkpoints under `directory`.
 pub(crate) fn prepare(directory: &Path) -> io::Result<()> {
-    if NAMES.iter().all(|name| directory.join(name).join("config.json").exists()) {
+    if NAMES
+        .iter()
+        .all(|name| directory.join(name).join("config.json").exists())
+    {
         return Ok(());
     }
     let tensors = tensors();
@@ -75,8 +81,14 @@ pub(crate) fn prepare(directory: &Path) -> io::Result<()> {
     let mut counter = 0u64;
     for (index, shard) in shards.iter().enumerate() {
         let file_name = shard_file_name("model", index, shards.len());
-        let specs: Vec<TensorSpec<'_>> =
-            shard.iter().map(|(name, shape)| TensorSpec { name, dtype: Dtype::Bf16, shape }).collect();
+        let specs: Vec<TensorSpec<'_>> = shard
+            .iter()
+            .map(|(name, shape)| TensorSpec {
+                name,
+                dtype: Dtype::Bf16,
+                shape,
+            })
+            .collect();
         let metadata = BTreeMap::from([("format".to_owned(), "pt".to_owned())]);
         let header = encode_header(&specs, &metadata).map_err(io::Error::other)?;
         let mut files = Vec::new();
@@ -95,8 +107,13 @@ pub(crate) fn prepare(directory: &Path) -> io::Result<()> {
     }
     for name in NAMES {
         let directory = directory.join(name);
-        let lists = lists.iter().map(|(file, names)| (file.as_str(), names.as_slice()));
-        fs::write(directory.join("model.safetensors.index.json"), encode_index(lists, counter * 2))?;
+        let lists = lists
+            .iter()
+            .map(|(file, names)| (file.as_str(), names.as_slice()));
+        fs::write(
+            directory.join("model.safetensors.index.json"),
+            encode_index(lists, counter * 2),
+        )?;
         // Last: its presence says that the checkpoint is whole.
         fs::write(directory.join("config.json"), CONFIG)?;
     }
@@ -120,12 +137,16 @@ fn fill(files: &[File], header_bytes: u64, counter: u64, elements: u64) -> io::R
                         let count = CHUNK_ELEMENTS.min(elements - start);
                         for (salt, file) in files.iter().enumerate() {
                             bytes.clear();
-                            bytes.extend((counter + start..counter + start + count).flat_map(|index| {
-                                let value = 0.02 * bell(index) + 2e-4 * bell(index ^ (salt as u64 + 1) << 48);
-                                let bits = value.to_bits();
-                                // Nearest even.
-                                ((bits.wrapping_add(0x7fff + (bits >> 16 & 1)) >> 16) as u16).to_le_bytes()
-                            }));
+                            bytes.extend((counter + start..counter + start + count).flat_map(
+                                |index| {
+                                    let value = 0.02 * bell(index)
+                                        + 2e-4 * bell(index ^ (salt as u64 + 1) << 48);
+                                    let bits = value.to_bits();
+                                    // Nearest even.
+                                    ((bits.wrapping_add(0x7fff + (bits >> 16 & 1)) >> 16) as u16)
+                                        .to_le_bytes()
+                                },
+                            ));
                             file.write_all_at(&bytes, header_bytes + start * 2)?;
                         }
                     }
@@ -133,7 +154,9 @@ fn fill(files: &[File], header_bytes: u64, counter: u64, elements: u64) -> io::R
             })
             .collect();
         workers.into_iter().try_for_each(|worker| {
-            worker.join().map_err(|_| io::Error::new(ErrorKind::Other, "a thread panicked"))?
+            worker
+                .join()
+                .map_err(|_| io::Error::new(ErrorKind::Other, "a thread panicked"))?
         })
     })
 }

@@ -43,7 +43,9 @@ impl Arguments {
         };
         let mut arguments = std::env::args().skip(1);
         while let Some(flag) = arguments.next() {
-            let value = arguments.next().ok_or_else(|| format!("`{flag}` needs a value"))?;
+            let value = arguments
+                .next()
+                .ok_or_else(|| format!("`{flag}` needs a value"))?;
             match flag.as_str() {
                 "--dir" => parsed.directory = value.into(),
                 "--rounds" => parsed.rounds = value.parse()?,
@@ -68,11 +70,18 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 /// One merge, whose peak resident memory goes to stdout.
 fn merge(arguments: &Arguments, destination: &Path) -> Result<(), Box<dyn Error>> {
-    let bindings = checkpoints::NAMES.into_iter().fold(Bindings::default(), |bindings, name| {
-        bindings.with(name, Reference::Path(arguments.directory.join(name)))
-    });
+    let bindings = checkpoints::NAMES
+        .into_iter()
+        .fold(Bindings::default(), |bindings, name| {
+            bindings.with(name, Reference::Path(arguments.directory.join(name)))
+        });
     let expression = arguments.expression.parse()?;
-    let plan = Plan::build(&expression, &bindings, &Library::new(), &PlanOptions::default())?;
+    let plan = Plan::build(
+        &expression,
+        &bindings,
+        &Library::new(),
+        &PlanOptions::default(),
+    )?;
     let options = WriteOptions {
         threads: arguments.threads,
         chunk_bytes: arguments.chunk_bytes,
@@ -81,7 +90,10 @@ fn merge(arguments: &Arguments, destination: &Path) -> Result<(), Box<dyn Error>
     };
     write(&plan, destination, &options, &|_| {})?;
     let status = fs::read_to_string("/proc/self/status")?;
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).ok_or("no VmHWM in /proc/self/status")?;
+    let peak = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))
+        .ok_or("no VmHWM in /proc/self/status")?;
     println!("{}", peak.trim().trim_end_matches(" kB"));
     Ok(())
 }
@@ -89,7 +101,11 @@ fn merge(arguments: &Arguments, destination: &Path) -> Result<(), Box<dyn Error>
 fn compare(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     let started = Instant::now();
     checkpoints::prepare(&arguments.directory)?;
-    println!("checkpoints in {} ({:.1} s)", arguments.directory.display(), started.elapsed().as_secs_f64());
+    println!(
+        "checkpoints in {} ({:.1} s)",
+        arguments.directory.display(),
+        started.elapsed().as_secs_f64()
+    );
     // Everything into the page cache, as far as it fits.
     for name in checkpoints::NAMES {
         for entry in fs::read_dir(arguments.directory.join(name))? {
@@ -110,7 +126,11 @@ fn compare(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     for round in 1..=arguments.rounds {
         clear()?;
         let started = Instant::now();
-        let status = Command::new("cp").arg("-r").arg(arguments.directory.join("target")).arg(&copied).status()?;
+        let status = Command::new("cp")
+            .arg("-r")
+            .arg(arguments.directory.join("target"))
+            .arg(&copied)
+            .status()?;
         let copy = started.elapsed().as_secs_f64();
         if !status.success() {
             return Err("`cp` failed".into());
@@ -129,7 +149,10 @@ fn compare(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
         }
         let resident: u64 = String::from_utf8(output.stdout)?.trim().parse()?;
         peak = peak.max(resident);
-        println!("round {round}: cp {copy:.2} s, merge {merge:.2} s, {:.1} MiB resident", resident as f64 / 1024.0);
+        println!(
+            "round {round}: cp {copy:.2} s, merge {merge:.2} s, {:.1} MiB resident",
+            resident as f64 / 1024.0
+        );
         copies.push(copy);
         merges.push(merge);
     }

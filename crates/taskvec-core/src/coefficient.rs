@@ -33,7 +33,9 @@ pub enum ParseCoefficientError {
         text: String,
     },
     /// More digits, or a larger exponent, than any weight could feel.
-    #[error("the number has more than {MAXIMUM_DIGITS} digits or an exponent beyond ±{MAXIMUM_EXPONENT}")]
+    #[error(
+        "the number has more than {MAXIMUM_DIGITS} digits or an exponent beyond ±{MAXIMUM_EXPONENT}"
+    )]
     TooLong,
     /// A fraction over zero.
     #[error("the number is divided by zero")]
@@ -130,7 +132,8 @@ impl Coefficient {
 
     /// Whether the absolute value prints as one decimal literal that parses back.
     pub(crate) fn is_decimal_literal(&self) -> bool {
-        self.decimal().is_some_and(|(digits, power)| within_limits(&digits.to_string(), power))
+        self.decimal()
+            .is_some_and(|(digits, power)| within_limits(&digits.to_string(), power))
     }
 }
 
@@ -142,7 +145,9 @@ fn within_limits(digits: &str, power: i64) -> bool {
 
 /// Parses `12`, `.5`, `0.70`, `1e-3`: no sign, no fraction.
 fn parse_decimal(text: &str) -> Result<Coefficient, ParseCoefficientError> {
-    let not_decimal = || ParseCoefficientError::NotDecimal { text: text.to_owned() };
+    let not_decimal = || ParseCoefficientError::NotDecimal {
+        text: text.to_owned(),
+    };
     let (mantissa, exponent) = match text.find(['e', 'E']) {
         Some(at) => (&text[..at], Some(&text[at + 1..])),
         None => (text, None),
@@ -165,7 +170,11 @@ fn parse_decimal(text: &str) -> Result<Coefficient, ParseCoefficientError> {
             }
             let size: i64 = digits.trim_start_matches('0').parse().or_else(|_| {
                 // Only an empty remainder or an overflow gets here.
-                if digits.bytes().all(|byte| byte == b'0') { Ok(0) } else { Err(ParseCoefficientError::TooLong) }
+                if digits.bytes().all(|byte| byte == b'0') {
+                    Ok(0)
+                } else {
+                    Err(ParseCoefficientError::TooLong)
+                }
             })?;
             if negative { -size } else { size }
         }
@@ -176,7 +185,8 @@ fn parse_decimal(text: &str) -> Result<Coefficient, ParseCoefficientError> {
     if stripped.is_empty() {
         return Ok(Coefficient::zero());
     }
-    let dropped = i64::try_from(significant.len() - stripped.len()).map_err(|_| ParseCoefficientError::TooLong)?;
+    let dropped = i64::try_from(significant.len() - stripped.len())
+        .map_err(|_| ParseCoefficientError::TooLong)?;
     let places = i64::try_from(fraction.len()).map_err(|_| ParseCoefficientError::TooLong)?;
     let power = exponent.saturating_sub(places).saturating_add(dropped);
     if !within_limits(stripped, power) {
@@ -226,14 +236,22 @@ impl fmt::Display for Coefficient {
         // Between a millionth and a billion plain digits read better than an exponent.
         if (-6..=9).contains(&leading) {
             if power >= 0 {
-                return write!(formatter, "{digits}{}", "0".repeat(usize::try_from(power).unwrap_or(0)));
+                return write!(
+                    formatter,
+                    "{digits}{}",
+                    "0".repeat(usize::try_from(power).unwrap_or(0))
+                );
             }
             let point = count + power;
             if point > 0 {
                 let (whole, fraction) = digits.split_at(usize::try_from(point).unwrap_or(0));
                 return write!(formatter, "{whole}.{fraction}");
             }
-            return write!(formatter, "0.{}{digits}", "0".repeat(usize::try_from(-point).unwrap_or(0)));
+            return write!(
+                formatter,
+                "0.{}{digits}",
+                "0".repeat(usize::try_from(-point).unwrap_or(0))
+            );
         }
         let (first, rest) = digits.split_at(1);
         let point = if rest.is_empty() { "" } else { "." };
@@ -289,9 +307,18 @@ mod tests {
     fn decimals_are_exact() {
         let tenth: Coefficient = "0.1".parse().unwrap();
         assert_eq!(&tenth * &Coefficient::from(10), Coefficient::one());
-        assert_eq!("0.70".parse::<Coefficient>().unwrap(), Coefficient::ratio(7, 10).unwrap());
-        assert_eq!("1e-3".parse::<Coefficient>().unwrap(), Coefficient::ratio(1, 1000).unwrap());
-        assert_eq!("-2/6".parse::<Coefficient>().unwrap(), Coefficient::ratio(-1, 3).unwrap());
+        assert_eq!(
+            "0.70".parse::<Coefficient>().unwrap(),
+            Coefficient::ratio(7, 10).unwrap()
+        );
+        assert_eq!(
+            "1e-3".parse::<Coefficient>().unwrap(),
+            Coefficient::ratio(1, 1000).unwrap()
+        );
+        assert_eq!(
+            "-2/6".parse::<Coefficient>().unwrap(),
+            Coefficient::ratio(-1, 3).unwrap()
+        );
     }
 
     #[test]
@@ -315,16 +342,30 @@ mod tests {
 
     #[test]
     fn refuses_what_is_not_a_number() {
-        for text in ["", ".", "1.2.3", "e5", "1e", "1e+", "0x10", "--1", "1 2", "nan"] {
+        for text in [
+            "", ".", "1.2.3", "e5", "1e", "1e+", "0x10", "--1", "1 2", "nan",
+        ] {
             assert!(text.parse::<Coefficient>().is_err(), "{text}");
         }
-        assert_eq!("1/0".parse::<Coefficient>(), Err(ParseCoefficientError::ZeroDenominator));
+        assert_eq!(
+            "1/0".parse::<Coefficient>(),
+            Err(ParseCoefficientError::ZeroDenominator)
+        );
     }
 
     #[test]
     fn refuses_numbers_that_would_exhaust_memory() {
-        for text in ["1e999999999999", "1e-99999999999999999999999999", "1e401", &"9".repeat(401)] {
-            assert_eq!(text.parse::<Coefficient>(), Err(ParseCoefficientError::TooLong), "{text}");
+        for text in [
+            "1e999999999999",
+            "1e-99999999999999999999999999",
+            "1e401",
+            &"9".repeat(401),
+        ] {
+            assert_eq!(
+                text.parse::<Coefficient>(),
+                Err(ParseCoefficientError::TooLong),
+                "{text}"
+            );
         }
         assert!("0e99".parse::<Coefficient>().unwrap().is_zero());
     }

@@ -63,7 +63,11 @@ macro_rules! stored {
                 }
                 Extent {
                     largest: largest.into(),
-                    smallest: if below_smallest == <$bits>::MAX { u64::MAX } else { u64::from(below_smallest) + 1 },
+                    smallest: if below_smallest == <$bits>::MAX {
+                        u64::MAX
+                    } else {
+                        u64::from(below_smallest) + 1
+                    },
                     union: union.into(),
                 }
             }
@@ -71,12 +75,24 @@ macro_rules! stored {
     };
 }
 
-stored!(Bf16, u16, 2, |bits| f32::from_bits(u32::from(bits) << 16), |bits| f64::from(
-    f32::from_bits(u32::from(bits) << 16)
-));
+stored!(
+    Bf16,
+    u16,
+    2,
+    |bits| f32::from_bits(u32::from(bits) << 16),
+    |bits| f64::from(f32::from_bits(u32::from(bits) << 16))
+);
 stored!(F16, u16, 2, widen_f16, |bits| f64::from(widen_f16(bits)));
-stored!(F32, u32, 4, f32::from_bits, |bits| f64::from(f32::from_bits(bits)));
-stored!(F64, u64, 8, |bits| f64::from_bits(bits) as f32, f64::from_bits);
+stored!(F32, u32, 4, f32::from_bits, |bits| f64::from(
+    f32::from_bits(bits)
+));
+stored!(
+    F64,
+    u64,
+    8,
+    |bits| f64::from_bits(bits) as f32,
+    f64::from_bits
+);
 
 /// Scans one block of stored elements.
 #[inline(always)]
@@ -106,7 +122,13 @@ pub(crate) trait Accumulator: Copy + PartialEq {
     fn scaled(self, factor: Self) -> Self;
     fn divided(self, divisor: Self) -> Self;
     /// Adds `numerator · x` for each stored `x`, or starts the sum with it.
-    fn accumulate(sum: &mut [Self], format: FloatFormat, numerator: Self, bytes: &[u8], first: bool);
+    fn accumulate(
+        sum: &mut [Self],
+        format: FloatFormat,
+        numerator: Self,
+        bytes: &[u8],
+        first: bool,
+    );
     /// Rounds the sums to `format`.
     fn narrow(sum: &[Self], format: FloatFormat, output: &mut [u8]);
 }

@@ -69,7 +69,13 @@ pub(crate) struct Workspace {
 
 impl Computation {
     /// Prepares the formula of tensor `name` for the given roots.
-    pub(crate) fn new(plan: &Plan, name: &str, elements: u64, formula: &TensorFormula, roots: &[Root<'_>]) -> Self {
+    pub(crate) fn new(
+        plan: &Plan,
+        name: &str,
+        elements: u64,
+        formula: &TensorFormula,
+        roots: &[Root<'_>],
+    ) -> Self {
         let mut inputs = Vec::new();
         let mut places = Vec::new();
         let mut compile = |terms: &Terms<Operand>, format: FloatFormat| {
@@ -82,32 +88,57 @@ impl Computation {
                         typed.push((coefficient.clone(), FloatFormat::F32));
                     }
                     Operand::Input(input) => {
-                        let place = places.iter().position(|known| *known == input).unwrap_or_else(|| {
-                            let checkpoint = plan.input(input).checkpoint.clone();
-                            // The plan lowers to inputs only where they have the tensor in such a format.
-                            let dtype = checkpoint.tensors().get(name).map(|info| info.dtype);
-                            let format = dtype.and_then(FloatFormat::of).unwrap_or(FloatFormat::F32);
-                            inputs.push(TensorInput { checkpoint, format });
-                            places.push(input);
-                            places.len() - 1
-                        });
+                        let place = places
+                            .iter()
+                            .position(|known| *known == input)
+                            .unwrap_or_else(|| {
+                                let checkpoint = plan.input(input).checkpoint.clone();
+                                // The plan lowers to inputs only where they have the tensor in such a format.
+                                let dtype = checkpoint.tensors().get(name).map(|info| info.dtype);
+                                let format =
+                                    dtype.and_then(FloatFormat::of).unwrap_or(FloatFormat::F32);
+                                inputs.push(TensorInput { checkpoint, format });
+                                places.push(input);
+                                places.len() - 1
+                            });
                         operands.push(Operand::Input(place));
                         typed.push((coefficient.clone(), inputs[place].format));
                     }
                 }
             }
-            Combination { operands, kernel: LinearKernel::new(&typed, format), format }
+            Combination {
+                operands,
+                kernel: LinearKernel::new(&typed, format),
+                format,
+            }
         };
         let mut steps: Vec<PreparedStep> = Vec::with_capacity(formula.steps.len());
         for step in &formula.steps {
-            let operands: Vec<Combination> =
-                step.operands.iter().map(|terms| compile(terms, FloatFormat::F32)).collect();
+            let operands: Vec<Combination> = step
+                .operands
+                .iter()
+                .map(|terms| compile(terms, FloatFormat::F32))
+                .collect();
             let needs = Needs::of(&operands, &steps);
-            steps.push(PreparedStep { method: Arc::clone(&step.method), operands, needs });
+            steps.push(PreparedStep {
+                method: Arc::clone(&step.method),
+                operands,
+                needs,
+            });
         }
-        let roots: Vec<Combination> = roots.iter().map(|root| compile(root.terms, root.format)).collect();
+        let roots: Vec<Combination> = roots
+            .iter()
+            .map(|root| compile(root.terms, root.format))
+            .collect();
         let everything = Needs::of(&roots, &steps);
-        Self { name: name.to_owned(), elements, inputs, steps, roots, everything }
+        Self {
+            name: name.to_owned(),
+            elements,
+            inputs,
+            steps,
+            roots,
+            everything,
+        }
     }
 
     pub(crate) fn elements(&self) -> u64 {
@@ -131,17 +162,29 @@ impl Computation {
     pub(crate) fn widest(&self) -> usize {
         let inputs = self.inputs.iter().map(|input| input.format);
         let steps = self.steps.iter().map(|_| FloatFormat::F32);
-        inputs.chain(steps).chain(self.roots.iter().map(|root| root.format)).map(FloatFormat::size_bytes).max().unwrap_or(1)
+        inputs
+            .chain(steps)
+            .chain(self.roots.iter().map(|root| root.format))
+            .map(FloatFormat::size_bytes)
+            .max()
+            .unwrap_or(1)
     }
 
     /// Buffers that a chunk needs.
     pub(crate) fn buffers(&self) -> usize {
-        let operands = self.steps.iter().map(|step| step.operands.len()).max().unwrap_or(0);
+        let operands = self
+            .steps
+            .iter()
+            .map(|step| step.operands.len())
+            .max()
+            .unwrap_or(0);
         self.inputs.len() + self.roots.len() + self.steps.len() + operands
     }
 
     pub(crate) fn root_size(&self) -> usize {
-        self.roots.first().map_or(1, |root| root.format.size_bytes())
+        self.roots
+            .first()
+            .map_or(1, |root| root.format.size_bytes())
     }
 
     fn context(&self) -> TensorContext<'_> {
@@ -160,9 +203,17 @@ impl Computation {
         let prepared = &self.steps[step];
         self.gather(&prepared.needs, offset, count, known, workspace)?;
         self.operands(prepared, count, workspace);
-        let operands: Vec<&[f32]> = workspace.operands[..prepared.operands.len()].iter().map(Vec::as_slice).collect();
-        let block = OperandBlock { offset, operands: &operands };
-        Ok(prepared.method.observe(pass, self.context(), &known[step], block))
+        let operands: Vec<&[f32]> = workspace.operands[..prepared.operands.len()]
+            .iter()
+            .map(Vec::as_slice)
+            .collect();
+        let block = OperandBlock {
+            offset,
+            operands: &operands,
+        };
+        Ok(prepared
+            .method
+            .observe(pass, self.context(), &known[step], block))
     }
 
     pub(crate) fn merge(&self, (step, pass): (usize, usize), total: &mut [f64], partial: &[f64]) {
@@ -190,28 +241,53 @@ impl Computation {
             }
         }
         workspace.outputs = outputs;
-        Ok((workspace.outputs[..self.roots.len()].iter().map(Vec::as_slice).collect(), tally))
+        Ok((
+            workspace.outputs[..self.roots.len()]
+                .iter()
+                .map(Vec::as_slice)
+                .collect(),
+            tally,
+        ))
     }
 
     /// Reads the inputs and computes the steps that are needed.
-    fn gather(&self, needs: &Needs, offset: u64, count: usize, known: &Known, workspace: &mut Workspace) -> Result<()> {
-        workspace.inputs.resize_with(self.inputs.len().max(workspace.inputs.len()), Vec::new);
-        workspace.steps.resize_with(self.steps.len().max(workspace.steps.len()), Vec::new);
+    fn gather(
+        &self,
+        needs: &Needs,
+        offset: u64,
+        count: usize,
+        known: &Known,
+        workspace: &mut Workspace,
+    ) -> Result<()> {
+        workspace
+            .inputs
+            .resize_with(self.inputs.len().max(workspace.inputs.len()), Vec::new);
+        workspace
+            .steps
+            .resize_with(self.steps.len().max(workspace.steps.len()), Vec::new);
         for &index in &needs.inputs {
             let input = &self.inputs[index];
             let size = input.format.size_bytes();
             let buffer = &mut workspace.inputs[index];
             buffer.resize(count * size, 0);
-            input.checkpoint.read_at(&self.name, offset * size as u64, buffer)?;
+            input
+                .checkpoint
+                .read_at(&self.name, offset * size as u64, buffer)?;
         }
         for &index in &needs.steps {
             let step = &self.steps[index];
             self.operands(step, count, workspace);
-            let operands: Vec<&[f32]> =
-                workspace.operands[..step.operands.len()].iter().map(Vec::as_slice).collect();
+            let operands: Vec<&[f32]> = workspace.operands[..step.operands.len()]
+                .iter()
+                .map(Vec::as_slice)
+                .collect();
             workspace.result.resize(count, 0.0);
-            let block = OperandBlock { offset, operands: &operands };
-            step.method.emit(self.context(), &known[index], block, &mut workspace.result);
+            let block = OperandBlock {
+                offset,
+                operands: &operands,
+            };
+            step.method
+                .emit(self.context(), &known[index], block, &mut workspace.result);
             let stored = &mut workspace.steps[index];
             stored.resize(count * FloatFormat::F32.size_bytes(), 0);
             store_singles(&workspace.result, stored);
@@ -239,7 +315,10 @@ impl Needs {
     /// What combinations need, directly or through the steps before them.
     fn of(combinations: &[Combination], steps: &[PreparedStep]) -> Self {
         let mut needs = Self::default();
-        for operand in combinations.iter().flat_map(|combination| &combination.operands) {
+        for operand in combinations
+            .iter()
+            .flat_map(|combination| &combination.operands)
+        {
             match operand {
                 Operand::Input(input) => {
                     needs.inputs.insert(*input);

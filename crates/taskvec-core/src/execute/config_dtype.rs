@@ -21,11 +21,15 @@ pub(crate) fn with_dtype(config: &[u8], dtype: Dtype) -> Option<Vec<u8>> {
     // `torch_dtype` until version 4 of transformers, `dtype` since.
     let mut replaced = text.to_owned();
     for key in ["torch_dtype", "dtype"] {
-        let Some(old) = parsed.get(key).and_then(Value::as_str) else { continue };
+        let Some(old) = parsed.get(key).and_then(Value::as_str) else {
+            continue;
+        };
         let quoted = format!("\"{key}\"");
         for (at, _) in text.match_indices(&quoted) {
             let after = &text[at + quoted.len()..];
-            let Some(value) = after.trim_start().strip_prefix(':').map(str::trim_start) else { continue };
+            let Some(value) = after.trim_start().strip_prefix(':').map(str::trim_start) else {
+                continue;
+            };
             if !value.starts_with(&format!("\"{old}\"")) {
                 continue;
             }
@@ -54,11 +58,19 @@ mod tests {
     #[test]
     fn replaces_the_value_and_nothing_else() {
         assert_eq!(
-            patched("{\n  \"a\": 1e6,\n  \"torch_dtype\" : \"bfloat16\"\n}\n", Dtype::F32).unwrap(),
+            patched(
+                "{\n  \"a\": 1e6,\n  \"torch_dtype\" : \"bfloat16\"\n}\n",
+                Dtype::F32
+            )
+            .unwrap(),
             "{\n  \"a\": 1e6,\n  \"torch_dtype\" : \"float32\"\n}\n"
         );
         assert_eq!(
-            patched(r#"{"text_config":{"dtype":"bfloat16"},"dtype":"bfloat16"}"#, Dtype::F16).unwrap(),
+            patched(
+                r#"{"text_config":{"dtype":"bfloat16"},"dtype":"bfloat16"}"#,
+                Dtype::F16
+            )
+            .unwrap(),
             r#"{"text_config":{"dtype":"bfloat16"},"dtype":"float16"}"#
         );
     }

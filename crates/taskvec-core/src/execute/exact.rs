@@ -29,7 +29,11 @@ impl ExactSum {
                 Decoded::NotANumber => return output.nan_bits(),
                 Decoded::Infinite { negative } if negative != flipped => negative_infinity = true,
                 Decoded::Infinite { .. } => positive_infinity = true,
-                Decoded::Finite { negative, mantissa, exponent } => {
+                Decoded::Finite {
+                    negative,
+                    mantissa,
+                    exponent,
+                } => {
                     all_negative_zero &= mantissa == 0 && negative != flipped;
                     if mantissa != 0 {
                         least = least.min(exponent);
@@ -46,7 +50,11 @@ impl ExactSum {
         }
         let mut sum = BigInt::zero();
         for (numerator, input) in self.numerators.iter().zip(inputs) {
-            if let Decoded::Finite { negative, mantissa, exponent } = *input
+            if let Decoded::Finite {
+                negative,
+                mantissa,
+                exponent,
+            } = *input
                 && mantissa != 0
             {
                 let term = (numerator * mantissa) << (exponent - least).unsigned_abs();
@@ -54,7 +62,11 @@ impl ExactSum {
             }
         }
         if sum.is_zero() {
-            return if all_negative_zero && !inputs.is_empty() { sign } else { 0 };
+            return if all_negative_zero && !inputs.is_empty() {
+                sign
+            } else {
+                0
+            };
         }
         round_quotient(&sum, &self.denominator, least.into(), output)
     }
@@ -71,12 +83,23 @@ pub(crate) fn round_quotient(
     // Shifted so that the quotient has 63 or 64 bits; what the division leaves over is the sticky bit.
     let shift = 63 - (length(numerator.magnitude()) - length(denominator));
     let (dividend, divisor) = if shift >= 0 {
-        (numerator.magnitude() << shift.unsigned_abs(), denominator.clone())
+        (
+            numerator.magnitude() << shift.unsigned_abs(),
+            denominator.clone(),
+        )
     } else {
-        (numerator.magnitude().clone(), denominator << shift.unsigned_abs())
+        (
+            numerator.magnitude().clone(),
+            denominator << shift.unsigned_abs(),
+        )
     };
     let quotient = &dividend / &divisor;
     let sticky = &quotient * &divisor != dividend;
     let mantissa = quotient.to_u64().unwrap_or(u64::MAX);
-    output.round(numerator.sign() == Sign::Minus, mantissa, exponent - shift, sticky)
+    output.round(
+        numerator.sign() == Sign::Minus,
+        mantissa,
+        exponent - shift,
+        sticky,
+    )
 }

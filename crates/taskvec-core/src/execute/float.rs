@@ -18,8 +18,14 @@ pub(crate) enum FloatFormat {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Decoded {
     /// `±mantissa · 2^exponent`.
-    Finite { negative: bool, mantissa: u64, exponent: i32 },
-    Infinite { negative: bool },
+    Finite {
+        negative: bool,
+        mantissa: u64,
+        exponent: i32,
+    },
+    Infinite {
+        negative: bool,
+    },
     NotANumber,
 }
 
@@ -127,7 +133,11 @@ impl FloatFormat {
         let fraction_bits = self.precision() - 1;
         let fraction = magnitude & ((1 << fraction_bits) - 1);
         match (magnitude >> fraction_bits) as i32 {
-            0 => Decoded::Finite { negative, mantissa: fraction, exponent: self.quantum_exponent() },
+            0 => Decoded::Finite {
+                negative,
+                mantissa: fraction,
+                exponent: self.quantum_exponent(),
+            },
             field => Decoded::Finite {
                 negative,
                 mantissa: fraction | 1 << fraction_bits,
@@ -174,10 +184,14 @@ impl FloatFormat {
     /// Rounds an `f64` once.
     pub(crate) fn from_f64(self, value: f64) -> u64 {
         match Self::F64.decode(value.to_bits()) {
-            Decoded::Finite { negative, mantissa, exponent } => {
-                self.round(negative, mantissa, exponent.into(), false)
+            Decoded::Finite {
+                negative,
+                mantissa,
+                exponent,
+            } => self.round(negative, mantissa, exponent.into(), false),
+            Decoded::Infinite { negative } => {
+                u64::from(negative) << self.sign_shift() | self.infinity_bits()
             }
-            Decoded::Infinite { negative } => u64::from(negative) << self.sign_shift() | self.infinity_bits(),
             Decoded::NotANumber => self.nan_bits(),
         }
     }
@@ -200,7 +214,11 @@ pub(crate) fn widen_f16(bits: u16) -> f32 {
     let magnitude = u32::from(bits & 0x7fff) << 13;
     // Read with the exponent of a single the value is 2^112 too small, subnormal numbers included.
     let scaled = f32::from_bits(magnitude) * REBIAS;
-    let special = if magnitude >= 0x7c00 << 13 { 0xff << 23 } else { 0 };
+    let special = if magnitude >= 0x7c00 << 13 {
+        0xff << 23
+    } else {
+        0
+    };
     f32::from_bits(scaled.to_bits() | special | u32::from(bits & 0x8000) << 16)
 }
 
@@ -213,9 +231,19 @@ pub(crate) fn narrow_f16(value: f32) -> u16 {
     let odd = magnitude >> 13 & 1;
     let normal = magnitude.wrapping_sub(112 << 23).wrapping_add(0xfff + odd) >> 13;
     // Subnormal result: adding one half lets the adder round at the place that counts, 2^-24.
-    let subnormal = (f32::from_bits(magnitude) + 0.5).to_bits().wrapping_sub(0.5f32.to_bits());
-    let rounded = if magnitude < 113 << 23 { subnormal } else { normal };
-    let limited = if magnitude >= 0x4780_0000 { 0x7c00 } else { rounded };
+    let subnormal = (f32::from_bits(magnitude) + 0.5)
+        .to_bits()
+        .wrapping_sub(0.5f32.to_bits());
+    let rounded = if magnitude < 113 << 23 {
+        subnormal
+    } else {
+        normal
+    };
+    let limited = if magnitude >= 0x4780_0000 {
+        0x7c00
+    } else {
+        rounded
+    };
     (limited | bits >> 16 & 0x8000) as u16
 }
 
@@ -240,15 +268,23 @@ pub(crate) fn narrow_to_odd(value: f64) -> f32 {
 mod tests {
     use super::*;
 
-    const ALL: [FloatFormat; 4] = [FloatFormat::Bf16, FloatFormat::F16, FloatFormat::F32, FloatFormat::F64];
+    const ALL: [FloatFormat; 4] = [
+        FloatFormat::Bf16,
+        FloatFormat::F16,
+        FloatFormat::F32,
+        FloatFormat::F64,
+    ];
 
     #[test]
     fn constants_of_the_formats() {
         assert_eq!(FloatFormat::Bf16.infinity_bits(), 0x7f80);
         assert_eq!(FloatFormat::F16.infinity_bits(), 0x7c00);
-        assert_eq!(FloatFormat::F32.infinity_bits(), f32::INFINITY.to_bits().into());
+        assert_eq!(
+            FloatFormat::F32.infinity_bits(),
+            u64::from(f32::INFINITY.to_bits())
+        );
         assert_eq!(FloatFormat::F64.infinity_bits(), f64::INFINITY.to_bits());
-        assert_eq!(FloatFormat::F32.nan_bits(), f32::NAN.to_bits().into());
+        assert_eq!(FloatFormat::F32.nan_bits(), u64::from(f32::NAN.to_bits()));
         assert_eq!(FloatFormat::F16.quantum_exponent(), -24);
         assert_eq!(FloatFormat::F64.maximum_exponent(), 1023);
     }
@@ -263,13 +299,13 @@ mod tests {
                 assert!(wide.is_nan());
             } else {
                 assert_eq!(wide.to_bits(), theirs.to_f64().to_bits());
-                assert_eq!(FloatFormat::F16.from_f64(wide), bits.into());
+                assert_eq!(FloatFormat::F16.from_f64(wide), u64::from(bits));
                 assert_eq!(narrow_f16(widen_f16(bits)), bits);
             }
             if half::bf16::from_bits(bits).is_nan() {
                 assert!(brain.is_nan());
             } else {
-                assert_eq!(FloatFormat::Bf16.from_f64(brain), bits.into());
+                assert_eq!(FloatFormat::Bf16.from_f64(brain), u64::from(bits));
             }
         }
     }
@@ -279,24 +315,48 @@ mod tests {
         // A multiplicative walk over all bit patterns hits every exponent and many fractions.
         let mut state = 1u64;
         for _ in 0..300_000 {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             let wide = f64::from_bits(state);
             let single = f32::from_bits((state >> 32) as u32);
             if wide.is_finite() {
-                assert_eq!(FloatFormat::F32.from_f64(wide) as u32, (wide as f32).to_bits());
+                assert_eq!(
+                    FloatFormat::F32.from_f64(wide) as u32,
+                    (wide as f32).to_bits()
+                );
                 assert_eq!(FloatFormat::F64.from_f64(wide), wide.to_bits());
             }
             if single.is_finite() {
                 let value = f64::from(single);
-                assert_eq!(FloatFormat::F16.from_f64(value) as u16, half::f16::from_f64(value).to_bits());
-                assert_eq!(u64::from(narrow_f16(single)), FloatFormat::F16.from_f64(value), "{single:e}");
-                assert_eq!(u64::from(narrow_bf16(single)), FloatFormat::Bf16.from_f64(value), "{single:e}");
+                assert_eq!(
+                    FloatFormat::F16.from_f64(value) as u16,
+                    half::f16::from_f64(value).to_bits()
+                );
+                assert_eq!(
+                    u64::from(narrow_f16(single)),
+                    FloatFormat::F16.from_f64(value),
+                    "{single:e}"
+                );
+                assert_eq!(
+                    u64::from(narrow_bf16(single)),
+                    FloatFormat::Bf16.from_f64(value),
+                    "{single:e}"
+                );
                 // The same single with noise below its last place: two roundings must act as one.
                 let noisy = f64::from_bits(value.to_bits() | state & 0x1fff_ffff);
                 if single.is_normal() && noisy.abs() < f32::MAX.into() {
                     let odd = narrow_to_odd(noisy);
-                    assert_eq!(u64::from(narrow_bf16(odd)), FloatFormat::Bf16.from_f64(noisy), "{noisy:e}");
-                    assert_eq!(u64::from(narrow_f16(odd)), FloatFormat::F16.from_f64(noisy), "{noisy:e}");
+                    assert_eq!(
+                        u64::from(narrow_bf16(odd)),
+                        FloatFormat::Bf16.from_f64(noisy),
+                        "{noisy:e}"
+                    );
+                    assert_eq!(
+                        u64::from(narrow_f16(odd)),
+                        FloatFormat::F16.from_f64(noisy),
+                        "{noisy:e}"
+                    );
                 }
             }
         }
@@ -308,12 +368,29 @@ mod tests {
             let tiny = i64::from(format.quantum_exponent());
             let huge = i64::from(format.maximum_exponent());
             let sign = 1 << (format.size_bytes() * 8 - 1);
-            assert_eq!(format.round(true, 1, tiny - 1, false), sign, "half of the smallest is a tie to even zero");
+            assert_eq!(
+                format.round(true, 1, tiny - 1, false),
+                sign,
+                "half of the smallest is a tie to even zero"
+            );
             assert_eq!(format.round(true, 3, tiny - 2, false), sign | 1);
-            assert_eq!(format.round(false, u64::MAX, huge - 63, false), format.infinity_bits());
-            assert_eq!(format.round(true, 1, huge + 1, false), sign | format.infinity_bits());
-            assert_eq!(format.round(false, 1, huge, false), format.infinity_bits() - (1 << (format.precision() - 1)));
-            assert_eq!(format.round(false, 1 << 63, tiny - 64, true), 1, "above the tie");
+            assert_eq!(
+                format.round(false, u64::MAX, huge - 63, false),
+                format.infinity_bits()
+            );
+            assert_eq!(
+                format.round(true, 1, huge + 1, false),
+                sign | format.infinity_bits()
+            );
+            assert_eq!(
+                format.round(false, 1, huge, false),
+                format.infinity_bits() - (1 << (format.precision() - 1))
+            );
+            assert_eq!(
+                format.round(false, 1 << 63, tiny - 64, true),
+                1,
+                "above the tie"
+            );
         }
     }
 }

@@ -116,7 +116,8 @@ impl LinearKernel {
         let numerators: Vec<BigInt> = terms
             .iter()
             .map(|(coefficient, _)| {
-                coefficient.numerator() * BigInt::from(&denominator / coefficient.denominator().magnitude())
+                coefficient.numerator()
+                    * BigInt::from(&denominator / coefficient.denominator().magnitude())
             })
             .collect();
         let denominator_twos = denominator.trailing_zeros().unwrap_or(0);
@@ -126,26 +127,39 @@ impl LinearKernel {
             .zip(&numerators)
             .map(|((coefficient, format), numerator)| Term::new(*format, numerator, coefficient))
             .collect();
-        let significant = |term: &Term, number: &BigInt| number.bits() as i64 - i64::from(term.twos);
+        let significant =
+            |term: &Term, number: &BigInt| number.bits() as i64 - i64::from(term.twos);
         let fits = |precision: i64, largest: i32| {
-            terms
-                .iter()
-                .zip(&numerators)
-                .all(|(term, number)| significant(term, number) <= precision && term.ceiling <= largest)
+            terms.iter().zip(&numerators).all(|(term, number)| {
+                significant(term, number) <= precision && term.ceiling <= largest
+            })
         };
         // A halfway point has one bit more than the output's precision; see the module's first item.
         let spare = |precision: i32| u64::try_from(precision - output.precision() - 3).unwrap_or(0);
-        let direct = |precision: i32| if output.precision() == precision { precision as u64 } else { spare(precision) };
+        let direct = |precision: i32| {
+            if output.precision() == precision {
+                precision as u64
+            } else {
+                spare(precision)
+            }
+        };
         Self {
             provable_single: fits(24, 100)
                 && output != FloatFormat::F64
                 && odd.bits() <= direct(24).max(1)
                 && denominator_twos <= 100,
-            provable_double: fits(53, 900) && odd.bits() <= direct(53).max(1) && denominator_twos <= 900,
-            boundable: terms.iter().all(|term| (1e-250..1e250).contains(&term.coefficient.abs())),
+            provable_double: fits(53, 900)
+                && odd.bits() <= direct(53).max(1)
+                && denominator_twos <= 900,
+            boundable: terms
+                .iter()
+                .all(|term| (1e-250..1e250).contains(&term.coefficient.abs())),
             odd_denominator: odd.to_f64().unwrap_or(f64::INFINITY),
             denominator_twos: denominator_twos.to_i32().unwrap_or(i32::MAX),
-            exact: ExactSum { numerators, denominator },
+            exact: ExactSum {
+                numerators,
+                denominator,
+            },
             terms,
             output,
         }
@@ -205,19 +219,33 @@ impl LinearKernel {
         sums: &mut [A],
         output: &mut [u8],
     ) {
-        let terms = self.terms.iter().enumerate().map(|(index, each)| BlockTerm {
-            format: each.format,
-            numerator: convert(each.numerator),
-            bytes: term(index),
-        });
+        let terms = self
+            .terms
+            .iter()
+            .enumerate()
+            .map(|(index, each)| BlockTerm {
+                format: each.format,
+                numerator: convert(each.numerator),
+                bytes: term(index),
+            });
         let scale = convert(power_of_two(-self.denominator_twos));
-        combine(terms, convert(self.odd_denominator), scale, sums, self.output, output);
+        combine(
+            terms,
+            convert(self.odd_denominator),
+            scale,
+            sums,
+            self.output,
+            output,
+        );
     }
 
     /// Bounds on the block, or `None` when an input is not finite.
     #[inline(always)]
     fn range<'a>(&self, term: impl Fn(usize) -> &'a [u8]) -> Option<Range> {
-        let mut range = Range { above: i32::MIN, quantum: i32::MAX };
+        let mut range = Range {
+            above: i32::MIN,
+            quantum: i32::MAX,
+        };
         for (index, each) in self.terms.iter().enumerate() {
             let format = each.format;
             let extent = extent(format, term(index));
@@ -229,7 +257,9 @@ impl LinearKernel {
             }
             let fraction = format.precision() - 1;
             let field = |bits: u64| i32::try_from(bits >> fraction).unwrap_or(i32::MAX).max(1);
-            let common_zeros = i32::try_from(extent.union.trailing_zeros()).unwrap_or(0).min(fraction);
+            let common_zeros = i32::try_from(extent.union.trailing_zeros())
+                .unwrap_or(0)
+                .min(fraction);
             let above = format.minimum_exponent() + field(extent.largest);
             let quantum = format.quantum_exponent() + field(extent.smallest) - 1 + common_zeros;
             range.above = range.above.max(above + each.ceiling);
@@ -237,7 +267,10 @@ impl LinearKernel {
         }
         if range.quantum == i32::MAX {
             // All zero: any range will do.
-            return Some(Range { above: 0, quantum: 0 });
+            return Some(Range {
+                above: 0,
+                quantum: 0,
+            });
         }
         range.above += ceiling_log2(self.terms.len() as u64);
         Some(range)
@@ -249,12 +282,17 @@ impl LinearKernel {
         let odd_bits = ceiling_log2(self.odd_denominator as u64);
         let spare = i32::from(odd_bits > 0);
         // Rounding to BF16 goes through singles, which must be normal too.
-        let least_normal = if self.output == FloatFormat::Bf16 { minimum.max(-126) } else { minimum };
+        let least_normal = if self.output == FloatFormat::Bf16 {
+            minimum.max(-126)
+        } else {
+            minimum
+        };
         range.above - range.quantum + spare <= PRECISION
             && range.quantum >= minimum
             && range.above <= maximum
             && range.quantum - self.denominator_twos - odd_bits >= least_normal
-            && range.above - self.denominator_twos - (odd_bits - 1).max(0) <= self.output.maximum_exponent()
+            && range.above - self.denominator_twos - (odd_bits - 1).max(0)
+                <= self.output.maximum_exponent()
     }
 
     /// The second and third way.
@@ -268,33 +306,39 @@ impl LinearKernel {
     ) {
         let unit = (self.terms.len() + 2) as f64 * f64::EPSILON;
         // Only products of doubles can fall below the normal range; the coefficients alone cannot take them there.
-        let has_doubles = self.terms.iter().any(|term| term.format == FloatFormat::F64);
+        let has_doubles = self
+            .terms
+            .iter()
+            .any(|term| term.format == FloatFormat::F64);
         let underflow = if has_doubles { 1e-300 } else { 0.0 };
         let mut decoded = Vec::with_capacity(self.terms.len());
         for element in 0..count {
             let (mut sum, mut magnitude) = (-0.0, 0.0);
             for (index, each) in self.terms.iter().enumerate() {
-                let product = each.coefficient * each.format.to_f64(each.format.load(term(index), element));
+                let product =
+                    each.coefficient * each.format.to_f64(each.format.load(term(index), element));
                 sum += product;
                 magnitude += product.abs();
             }
             // Twice the classical bound, which also covers the rounding of the two ends.
             let error = magnitude * unit + underflow;
-            let (low, high) = (self.output.from_f64(sum - error), self.output.from_f64(sum + error));
+            let (low, high) = (
+                self.output.from_f64(sum - error),
+                self.output.from_f64(sum + error),
+            );
             let finite = magnitude < f64::INFINITY;
             let bits = if self.boundable && finite && low == high && self.output.is_finite(low) {
                 low
             } else {
                 decoded.clear();
-                decoded.extend(
-                    self.terms
-                        .iter()
-                        .enumerate()
-                        .map(|(index, each)| each.format.decode(each.format.load(term(index), element))),
-                );
+                decoded.extend(self.terms.iter().enumerate().map(|(index, each)| {
+                    each.format.decode(each.format.load(term(index), element))
+                }));
                 let bits = self.exact.round(&decoded, self.output);
                 tally.count(self.output, bits);
-                let all_finite = decoded.iter().all(|input| matches!(input, Decoded::Finite { .. }));
+                let all_finite = decoded
+                    .iter()
+                    .all(|input| matches!(input, Decoded::Finite { .. }));
                 tally.overflowed += u64::from(all_finite && !self.output.is_finite(bits));
                 bits
             };
@@ -325,7 +369,12 @@ pub(crate) fn nearest_f64(coefficient: &Coefficient) -> f64 {
         return 0.0;
     }
     let denominator = coefficient.denominator().magnitude();
-    f64::from_bits(round_quotient(coefficient.numerator(), denominator, 0, FloatFormat::F64))
+    f64::from_bits(round_quotient(
+        coefficient.numerator(),
+        denominator,
+        0,
+        FloatFormat::F64,
+    ))
 }
 
 /// The least common multiple of the denominators.

@@ -41,13 +41,22 @@ impl Plan {
     fn load_named(&self, names: &[&str]) -> Result<Vec<Vec<f32>>> {
         let mut tensors = Vec::with_capacity(names.len());
         for &name in names {
-            let tensor = self.tensors().get(name).ok_or_else(|| Error::UnknownTensor {
-                checkpoint: self.expression().to_string(),
+            let tensor = self
+                .tensors()
+                .get(name)
+                .ok_or_else(|| Error::UnknownTensor {
+                    checkpoint: self.expression().to_string(),
+                    tensor: name.to_owned(),
+                })?;
+            let format = FloatFormat::of(tensor.dtype).ok_or_else(|| Error::NotFloat {
                 tensor: name.to_owned(),
+                dtype: tensor.dtype,
             })?;
-            let format = FloatFormat::of(tensor.dtype)
-                .ok_or_else(|| Error::NotFloat { tensor: name.to_owned(), dtype: tensor.dtype })?;
-            let values = Mutex::new(vec![0.0; usize::try_from(tensor.element_count()).unwrap_or(usize::MAX)]);
+            let values = Mutex::new(vec![
+                0.0;
+                usize::try_from(tensor.element_count())
+                    .unwrap_or(usize::MAX)
+            ]);
             tensors.push(Loaded { format, values });
         }
         let options = RunOptions {
@@ -57,8 +66,16 @@ impl Plan {
             progress: &|_| {},
             bytes_total: 0,
         };
-        run(names.len(), &|index| job(self, names[index]), &Memory(&tensors), &options)?;
-        Ok(tensors.into_iter().map(|tensor| tensor.values.into_inner().unwrap_or_default()).collect())
+        run(
+            names.len(),
+            &|index| job(self, names[index]),
+            &Memory(&tensors),
+            &options,
+        )?;
+        Ok(tensors
+            .into_iter()
+            .map(|tensor| tensor.values.into_inner().unwrap_or_default())
+            .collect())
     }
 }
 

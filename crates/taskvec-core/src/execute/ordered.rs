@@ -13,7 +13,10 @@ pub(crate) struct Ordered<T> {
 
 impl<T> Default for Ordered<T> {
     fn default() -> Self {
-        Self { next: 0, waiting: BTreeMap::new() }
+        Self {
+            next: 0,
+            waiting: BTreeMap::new(),
+        }
     }
 }
 

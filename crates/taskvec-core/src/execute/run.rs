@@ -14,7 +14,7 @@ use crate::checkpoint::Checkpoint;
 use crate::error::{Error, Result};
 
 /// Elements of a block that a method observes. Fixed, because sums over a block depend on its borders.
-const OBSERVED_ELEMENTS: u64 = 1 << 16;
+const OBSERVED_ELEMENTS: u64 = 1 << 14;
 /// Largest buffer by default: operands and result of a chunk then fit a second-level cache or nearly so, and a system
 /// call moves enough to be cheap.
 const BUFFER_BYTES: usize = 256 << 10;
@@ -58,7 +58,12 @@ pub(crate) enum Chunk {
 /// What is to be done for one tensor.
 pub(crate) enum Job {
     /// Bytes passed on as they are; counted when their format is known.
-    Copy { checkpoint: Checkpoint, name: String, bytes: u64, format: Option<FloatFormat> },
+    Copy {
+        checkpoint: Checkpoint,
+        name: String,
+        bytes: u64,
+        format: Option<FloatFormat>,
+    },
     Compute(Computation),
 }
 
@@ -84,14 +89,22 @@ pub(crate) fn run(
     consumer: &dyn Consumer,
     options: &RunOptions<'_>,
 ) -> Result<()> {
-    let threads = options.threads.or_else(|| thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get);
+    let threads = options
+        .threads
+        .or_else(|| thread::available_parallelism().ok())
+        .map_or(1, NonZeroUsize::get);
     let run = Run {
         count,
         job,
         consumer,
         options,
         threads,
-        cursor: Mutex::new(Cursor { tensor: 0, current: None, stage: 0, at: 0 }),
+        cursor: Mutex::new(Cursor {
+            tensor: 0,
+            current: None,
+            stage: 0,
+            at: 0,
+        }),
         stopped: AtomicBool::new(false),
         failure: Mutex::new(None),
         done: AtomicU64::new(0),
@@ -105,7 +118,11 @@ pub(crate) fn run(
             }
         });
     }
-    match run.failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
+    match run
+        .failure
+        .into_inner()
+        .unwrap_or_else(PoisonError::into_inner)
+    {
         Some(error) => Err(error),
         None => Ok(()),
     }
@@ -198,7 +215,9 @@ impl Run<'_> {
     }
 
     fn is_cancelled(&self) -> bool {
-        self.options.cancelled.is_some_and(|flag| flag.load(Ordering::Relaxed))
+        self.options
+            .cancelled
+            .is_some_and(|flag| flag.load(Ordering::Relaxed))
     }
 
     /// The next unit in order, none when all are handed out.
@@ -217,9 +236,18 @@ impl Run<'_> {
                 None => return None,
             };
             if cursor.at < tensor.length {
-                let step = if cursor.stage < tensor.stages.len() { OBSERVED_ELEMENTS } else { tensor.chunk };
+                let step = if cursor.stage < tensor.stages.len() {
+                    OBSERVED_ELEMENTS
+                } else {
+                    tensor.chunk
+                };
                 let length = step.min(tensor.length - cursor.at);
-                let unit = Unit { tensor, stage: cursor.stage, at: cursor.at, length: length as usize };
+                let unit = Unit {
+                    tensor,
+                    stage: cursor.stage,
+                    at: cursor.at,
+                    length: length as usize,
+                };
                 cursor.at += length;
                 return Some(unit);
             }
@@ -245,9 +273,9 @@ impl Run<'_> {
         };
         let buffer_bytes = match self.options.chunk {
             Chunk::Bytes(bytes) => bytes.get(),
-            Chunk::Automatic | Chunk::Elements(_) => {
-                (ALL_BUFFERS_BYTES / (self.threads * buffers.max(1))).clamp(SMALLEST_BUFFER_BYTES, BUFFER_BYTES)
-            }
+            Chunk::Automatic | Chunk::Elements(_) => (ALL_BUFFERS_BYTES
+                / (self.threads * buffers.max(1)))
+            .clamp(SMALLEST_BUFFER_BYTES, BUFFER_BYTES),
         };
         let chunk = match (self.options.chunk, &job) {
             (Chunk::Elements(elements), Job::Compute(_)) => elements.max(1),
@@ -256,36 +284,68 @@ impl Run<'_> {
             _ => (buffer_bytes / widest).max(1) as u64,
         };
         let known = Arc::new(vec![Vec::new(); steps]);
-        let gathered = Gathered { stage: 0, partials: Ordered::default(), total: None, known };
-        TensorRun { index, job, stages, length, chunk, gathered: Mutex::new(gathered), progressed: Condvar::new() }
+        let gathered = Gathered {
+            stage: 0,
+            partials: Ordered::default(),
+            total: None,
+            known,
+        };
+        TensorRun {
+            index,
+            job,
+            stages,
+            length,
+            chunk,
+            gathered: Mutex::new(gathered),
+            progressed: Condvar::new(),
+        }
     }
 
     fn perform(&self, unit: &Unit, workspace: &mut Workspace, copied: &mut Vec<u8>) -> Result<()> {
         let tensor = &*unit.tensor;
         match &tensor.job {
-            Job::Copy { checkpoint, name, format, .. } => {
+            Job::Copy {
+                checkpoint,
+                name,
+                format,
+                ..
+            } => {
                 copied.resize(unit.length, 0);
                 checkpoint.read_at(name, unit.at, copied)?;
                 let mut tally = Tally::default();
                 if let Some(format) = format {
                     tally.count_stored(*format, copied);
                 }
-                let part = Part { byte_offset: unit.at, outputs: &[copied], tally };
+                let part = Part {
+                    byte_offset: unit.at,
+                    outputs: &[copied],
+                    tally,
+                };
                 self.deliver(tensor.index, part)
             }
             Job::Compute(computation) => {
                 // Units are handed out in order, so whatever this one waits for is in the hands of another thread.
-                let Some(known) = self.wait_for(tensor, unit.stage) else { return Ok(()) };
+                let Some(known) = self.wait_for(tensor, unit.stage) else {
+                    return Ok(());
+                };
                 if unit.stage < tensor.stages.len() {
                     let stage = tensor.stages[unit.stage];
-                    let partial = computation.observe(stage, unit.at, unit.length, &known, workspace)?;
+                    let partial =
+                        computation.observe(stage, unit.at, unit.length, &known, workspace)?;
                     drop(known);
                     tensor.gather(computation, unit.at / OBSERVED_ELEMENTS, partial);
                     return Ok(());
                 }
                 let (outputs, tally) = computation.emit(unit.at, unit.length, &known, workspace)?;
                 let byte_offset = unit.at * computation.root_size() as u64;
-                self.deliver(tensor.index, Part { byte_offset, outputs: &outputs, tally })
+                self.deliver(
+                    tensor.index,
+                    Part {
+                        byte_offset,
+                        outputs: &outputs,
+                        tally,
+                    },
+                )
             }
         }
     }
@@ -297,7 +357,10 @@ impl Run<'_> {
         let bytes_done = before + bytes;
         let bytes_total = self.options.bytes_total;
         if before / REPORTED_BYTES != bytes_done / REPORTED_BYTES || bytes_done == bytes_total {
-            (self.options.progress)(Progress { bytes_done, bytes_total });
+            (self.options.progress)(Progress {
+                bytes_done,
+                bytes_total,
+            });
         }
         Ok(())
     }
@@ -324,7 +387,12 @@ impl TensorRun {
     /// Accepts what a block returned; the last one completes the stage.
     fn gather(&self, computation: &Computation, block: u64, partial: Vec<f64>) {
         let mut gathered = lock(&self.gathered);
-        let Gathered { stage, partials, total, known } = &mut *gathered;
+        let Gathered {
+            stage,
+            partials,
+            total,
+            known,
+        } = &mut *gathered;
         let current = self.stages[*stage];
         let merged = partials.push(block, partial, |partial| match total {
             None => *total = Some(partial),

@@ -36,7 +36,13 @@ pub struct WriteOptions<'a> {
 
 impl Default for WriteOptions<'_> {
     fn default() -> Self {
-        Self { threads: None, chunk_bytes: None, overwrite: false, sync: true, cancelled: None }
+        Self {
+            threads: None,
+            chunk_bytes: None,
+            overwrite: false,
+            sync: true,
+            cancelled: None,
+        }
     }
 }
 
@@ -85,9 +91,13 @@ pub fn write(
     options: &WriteOptions<'_>,
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Result<WriteReport> {
-    let single = destination.extension().is_some_and(|extension| extension == "safetensors");
-    let shards = lay_out(plan, single)
-        .map_err(|source| Error::Header { file: destination.to_path_buf(), source })?;
+    let single = destination
+        .extension()
+        .is_some_and(|extension| extension == "safetensors");
+    let shards = lay_out(plan, single).map_err(|source| Error::Header {
+        file: destination.to_path_buf(),
+        source,
+    })?;
     let data_bytes = shards.iter().map(|shard| shard.header.data_bytes()).sum();
     let output_options = OutputOptions {
         overwrite: options.overwrite,
@@ -114,10 +124,22 @@ pub fn write(
         .enumerate()
         .flat_map(|(shard, layout)| {
             let offsets = layout.header.offsets();
-            layout.tensors.iter().zip(offsets).map(move |(name, offset)| Place { name, shard, offset: *offset })
+            layout
+                .tensors
+                .iter()
+                .zip(offsets)
+                .map(move |(name, offset)| Place {
+                    name,
+                    shard,
+                    offset: *offset,
+                })
         })
         .collect();
-    let files = Files { writers, places: &places, not_finite: Mutex::new(BTreeMap::new()) };
+    let files = Files {
+        writers,
+        places: &places,
+        not_finite: Mutex::new(BTreeMap::new()),
+    };
     let run_options = RunOptions {
         threads: options.threads,
         chunk: options.chunk_bytes.map_or(Chunk::Automatic, Chunk::Bytes),
@@ -125,8 +147,14 @@ pub fn write(
         progress,
         bytes_total: data_bytes,
     };
-    run(places.len(), &|index| job(plan, places[index].name), &files, &run_options)?;
-    plan.inputs().try_for_each(|(_, checkpoint)| checkpoint.verify_unchanged())?;
+    run(
+        places.len(),
+        &|index| job(plan, places[index].name),
+        &files,
+        &run_options,
+    )?;
+    plan.inputs()
+        .try_for_each(|(_, checkpoint)| checkpoint.verify_unchanged())?;
 
     let not_finite = files.not_finite.into_inner().unwrap_or_default();
     drop(files.writers);
@@ -134,7 +162,9 @@ pub fn write(
         Output::File(file) => file.commit()?,
         Output::Directory(mut directory) => {
             if let [_, _, ..] = shards.as_slice() {
-                let lists = shards.iter().map(|shard| (shard.file_name.as_str(), shard.tensors.as_slice()));
+                let lists = shards
+                    .iter()
+                    .map(|shard| (shard.file_name.as_str(), shard.tensors.as_slice()));
                 let name = format!("{}.safetensors.index.json", stem(plan));
                 directory.set_index(&name, encode_index(lists, data_bytes));
             }
@@ -145,7 +175,11 @@ pub fn write(
     Ok(WriteReport {
         destination,
         tensors: plan.tensors().len(),
-        elements: plan.tensors().values().map(PlannedTensor::element_count).sum(),
+        elements: plan
+            .tensors()
+            .values()
+            .map(PlannedTensor::element_count)
+            .sum(),
         data_bytes,
         not_finite,
         config_dtype_changed,
@@ -185,11 +219,14 @@ impl Consumer for Files<'_> {
         if !part.tally.is_finite()
             && let Ok(mut not_finite) = self.not_finite.lock()
         {
-            not_finite.entry(place.name.to_owned()).or_default().merge(part.tally);
+            not_finite
+                .entry(place.name.to_owned())
+                .or_default()
+                .merge(part.tally);
         }
-        part.outputs
-            .iter()
-            .try_for_each(|bytes| self.writers[place.shard].write_at(place.offset + part.byte_offset, bytes))
+        part.outputs.iter().try_for_each(|bytes| {
+            self.writers[place.shard].write_at(place.offset + part.byte_offset, bytes)
+        })
     }
 }
 
@@ -206,14 +243,27 @@ pub(super) fn job(plan: &Plan, name: &str) -> Job {
         Production::Compute(formula) => {
             // Only floats are computed, see the plan's rules.
             let format = FloatFormat::of(tensor.dtype).unwrap_or(FloatFormat::F32);
-            let root = Root { terms: &formula.terms, format };
-            Job::Compute(Computation::new(plan, name, tensor.element_count(), formula, &[root]))
+            let root = Root {
+                terms: &formula.terms,
+                format,
+            };
+            Job::Compute(Computation::new(
+                plan,
+                name,
+                tensor.element_count(),
+                formula,
+                &[root],
+            ))
         }
     }
 }
 
 fn kind(plan: &Plan) -> CheckpointKind {
-    if plan.kind() == Kind::Model { CheckpointKind::Model } else { CheckpointKind::Vector }
+    if plan.kind() == Kind::Model {
+        CheckpointKind::Model
+    } else {
+        CheckpointKind::Vector
+    }
 }
 
 fn stem(plan: &Plan) -> &'static str {
@@ -227,7 +277,11 @@ fn lay_out(plan: &Plan, single: bool) -> Result<Vec<ShardLayout>, crate::safeten
     let mut rest = order.as_slice();
     if !single {
         for shard in plan.layout().shards() {
-            let count = shard.tensors.iter().filter(|name| plan.tensors().contains_key(*name)).count();
+            let count = shard
+                .tensors
+                .iter()
+                .filter(|name| plan.tensors().contains_key(*name))
+                .count();
             let (now, later) = rest.split_at(count);
             lists.push(now.iter().map(|&name| name.to_owned()).collect());
             rest = later;
@@ -258,11 +312,19 @@ fn lay_out(plan: &Plan, single: bool) -> Result<Vec<ShardLayout>, crate::safeten
                 .iter()
                 .map(|name| {
                     let PlannedTensor { dtype, shape, .. } = &plan.tensors()[name];
-                    TensorSpec { name, dtype: *dtype, shape }
+                    TensorSpec {
+                        name,
+                        dtype: *dtype,
+                        shape,
+                    }
                 })
                 .collect();
             let header = encode_header(&specs, &metadata)?;
-            Ok(ShardLayout { file_name: shard_file_name(stem(plan), index, count), tensors, header })
+            Ok(ShardLayout {
+                file_name: shard_file_name(stem(plan), index, count),
+                tensors,
+                header,
+            })
         })
         .collect()
 }
@@ -270,7 +332,9 @@ fn lay_out(plan: &Plan, single: bool) -> Result<Vec<ShardLayout>, crate::safeten
 /// Copies what lies beside the template's weights. Returns whether the config's dtype was changed.
 fn put_side_files(plan: &Plan, directory: &OutputDirectory) -> Result<bool> {
     let mut changed = false;
-    let Some(template) = plan.template() else { return Ok(changed) };
+    let Some(template) = plan.template() else {
+        return Ok(changed);
+    };
     for file in template.side_files()? {
         let patched = match plan.output_dtype() {
             Some(dtype) if file.name() == "config.json" => with_dtype(&file.read()?, dtype),
@@ -288,7 +352,11 @@ fn put_side_files(plan: &Plan, directory: &OutputDirectory) -> Result<bool> {
 }
 
 fn provenance(plan: &Plan) -> Provenance {
-    let mut provenance = Provenance::new(kind(plan), plan.expression().to_string(), plan.output_dtype());
+    let mut provenance = Provenance::new(
+        kind(plan),
+        plan.expression().to_string(),
+        plan.output_dtype(),
+    );
     provenance.flags = plan.flags();
     provenance.inputs = plan
         .inputs()

@@ -35,7 +35,13 @@ struct Fault {
 
 impl ExpressionError {
     pub(crate) fn new(source: &str, span: Span, problem: Problem) -> Self {
-        Self { fault: Box::new(Fault { source: source.to_owned(), span, problem }) }
+        Self {
+            fault: Box::new(Fault {
+                source: source.to_owned(),
+                span,
+                problem,
+            }),
+        }
     }
 
     /// What is wrong.
@@ -66,18 +72,49 @@ impl ExpressionError {
 
 impl fmt::Display for ExpressionError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}, at column {}", self.fault.problem, self.column())?;
-        let plain = |character: char| if character.is_control() { ' ' } else { character };
+        write!(
+            formatter,
+            "{}, at column {}",
+            self.fault.problem,
+            self.column()
+        )?;
+        let plain = |character: char| {
+            if character.is_control() {
+                ' '
+            } else {
+                character
+            }
+        };
         let start = self.fault.span.start.min(self.fault.source.len());
         let before: Vec<char> = self.line_before().chars().collect();
-        let after: Vec<char> = self.fault.source[start..].chars().take_while(|character| *character != '\n').collect();
+        let after: Vec<char> = self.fault.source[start..]
+            .chars()
+            .take_while(|character| *character != '\n')
+            .collect();
         let skipped = before.len().saturating_sub(SHOWN_AROUND);
         let ellipsis = if skipped > 0 { "…" } else { "" };
         let shown_before: String = before[skipped..].iter().copied().map(plain).collect();
-        let shown_after: String = after.iter().take(SHOWN_AROUND).copied().map(plain).collect();
-        let cut = if after.len() > SHOWN_AROUND { "…" } else { "" };
-        write!(formatter, "\n  {ellipsis}{shown_before}{}{cut}", shown_after.trim_end())?;
-        let width = self.fault.source.get(self.fault.span.start..self.fault.span.end).map_or(1, |text| text.chars().count());
+        let shown_after: String = after
+            .iter()
+            .take(SHOWN_AROUND)
+            .copied()
+            .map(plain)
+            .collect();
+        let cut = if after.len() > SHOWN_AROUND {
+            "…"
+        } else {
+            ""
+        };
+        write!(
+            formatter,
+            "\n  {ellipsis}{shown_before}{}{cut}",
+            shown_after.trim_end()
+        )?;
+        let width = self
+            .fault
+            .source
+            .get(self.fault.span.start..self.fault.span.end)
+            .map_or(1, |text| text.chars().count());
         let indent = " ".repeat(before.len() - skipped + ellipsis.chars().count());
         let carets = "^".repeat(width.clamp(1, after.len().clamp(1, SHOWN_AROUND)));
         write!(formatter, "\n  {indent}{carets}")

@@ -49,8 +49,9 @@ pub(crate) fn tokenize(source: &str) -> Result<Vec<(Token, Span)>, ExpressionErr
             '−' => Token::Symbol('-'),
             '·' | '×' => Token::Symbol('*'),
             '"' => {
-                let (text, end) = quoted(source, at)
-                    .ok_or_else(|| ExpressionError::new(source, Span::new(start, at), Problem::UnclosedQuote))?;
+                let (text, end) = quoted(source, at).ok_or_else(|| {
+                    ExpressionError::new(source, Span::new(start, at), Problem::UnclosedQuote)
+                })?;
                 at = end;
                 Token::Quoted(text)
             }
@@ -58,17 +59,33 @@ pub(crate) fn tokenize(source: &str) -> Result<Vec<(Token, Span)>, ExpressionErr
                 at = number_end(source, start);
                 let span = Span::new(start, at);
                 let value = source[start..at].parse::<Coefficient>().map_err(|error| {
-                    ExpressionError::new(source, span, Problem::Number { reason: error.to_string() })
+                    ExpressionError::new(
+                        source,
+                        span,
+                        Problem::Number {
+                            reason: error.to_string(),
+                        },
+                    )
                 })?;
-                let next: String = source[at..].chars().take_while(|next| continues_name(*next)).take(12).collect();
+                let next: String = source[at..]
+                    .chars()
+                    .take_while(|next| continues_name(*next))
+                    .take(12)
+                    .collect();
                 if !next.is_empty() {
                     let span = Span::new(start, at + next.len());
-                    return Err(ExpressionError::new(source, span, Problem::NumberRunsIntoName { next }));
+                    return Err(ExpressionError::new(
+                        source,
+                        span,
+                        Problem::NumberRunsIntoName { next },
+                    ));
                 }
                 Token::Number(value)
             }
             _ if begins_name(character) => {
-                at = source[start..].find(|next| !continues_name(next)).map_or(source.len(), |length| start + length);
+                at = source[start..]
+                    .find(|next| !continues_name(next))
+                    .map_or(source.len(), |length| start + length);
                 Token::Name(source[start..at].to_owned())
             }
             _ => {
@@ -99,7 +116,12 @@ fn quoted(source: &str, start: usize) -> Option<(String, usize)> {
 /// Where the number that begins at `start` ends. An `e` belongs to it only before an exponent.
 fn number_end(source: &str, start: usize) -> usize {
     let bytes = source.as_bytes();
-    let digits = |from: usize| from + bytes[from..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let digits = |from: usize| {
+        from + bytes[from..]
+            .iter()
+            .take_while(|byte| byte.is_ascii_digit())
+            .count()
+    };
     let mut end = digits(start);
     if bytes.get(end) == Some(&b'.') {
         end = digits(end + 1);

@@ -85,7 +85,10 @@ impl Expression {
                     visit(left, names);
                     visit(right, names);
                 }
-                Syntax::Call(call) => call.arguments.iter().for_each(|argument| visit(&argument.value, names)),
+                Syntax::Call(call) => call
+                    .arguments
+                    .iter()
+                    .for_each(|argument| visit(&argument.value, names)),
             }
         }
         let mut names = BTreeSet::new();
@@ -123,7 +126,11 @@ impl Expression {
                 Syntax::Atom(Atom::Name(found)) if found == name => return number(value, span),
                 Syntax::Scalar(_) | Syntax::Atom(_) => node.syntax.clone(),
                 Syntax::Negate(operand) => Syntax::Negate(Box::new(replace(operand, name, value))),
-                Syntax::Binary { operator, left, right } => Syntax::Binary {
+                Syntax::Binary {
+                    operator,
+                    left,
+                    right,
+                } => Syntax::Binary {
                     operator: *operator,
                     left: Box::new(replace(left, name, value)),
                     right: Box::new(replace(right, name, value)),
@@ -152,7 +159,10 @@ impl FromStr for Expression {
     type Err = ExpressionError;
 
     fn from_str(source: &str) -> Result<Self, Self::Err> {
-        Ok(Self { root: parser::parse(source)?, source: source.to_owned() })
+        Ok(Self {
+            root: parser::parse(source)?,
+            source: source.to_owned(),
+        })
     }
 }
 

@@ -9,7 +9,12 @@ const MAXIMUM_DEPTH: usize = 200;
 
 pub(crate) fn parse(source: &str) -> Result<Node, ExpressionError> {
     let tokens = tokenize(source)?;
-    let mut parser = Parser { source, tokens, at: 0, depth: 0 };
+    let mut parser = Parser {
+        source,
+        tokens,
+        at: 0,
+        depth: 0,
+    };
     if parser.peek() == &Token::End {
         return Err(parser.error(parser.span(), Problem::Empty));
     }
@@ -63,13 +68,24 @@ impl Parser<'_> {
     }
 
     fn expected(&self, expected: &'static str) -> ExpressionError {
-        self.error(self.span(), Problem::Expected { expected, found: self.peek().describe() })
+        self.error(
+            self.span(),
+            Problem::Expected {
+                expected,
+                found: self.peek().describe(),
+            },
+        )
     }
 
     fn node(&self, syntax: Syntax, span: Span) -> Result<Node, ExpressionError> {
         let node = Node::new(syntax, span);
         if node.height > MAXIMUM_DEPTH {
-            return Err(self.error(span, Problem::TooDeep { limit: MAXIMUM_DEPTH }));
+            return Err(self.error(
+                span,
+                Problem::TooDeep {
+                    limit: MAXIMUM_DEPTH,
+                },
+            ));
         }
         Ok(node)
     }
@@ -104,13 +120,25 @@ impl Parser<'_> {
 
     fn binary(&self, operator: Operator, left: Node, right: Node) -> Result<Node, ExpressionError> {
         let span = left.span.to(right.span);
-        self.node(Syntax::Binary { operator, left: Box::new(left), right: Box::new(right) }, span)
+        self.node(
+            Syntax::Binary {
+                operator,
+                left: Box::new(left),
+                right: Box::new(right),
+            },
+            span,
+        )
     }
 
     fn unary(&mut self) -> Result<Node, ExpressionError> {
         self.depth += 1;
         if self.depth > MAXIMUM_DEPTH {
-            return Err(self.error(self.span(), Problem::TooDeep { limit: MAXIMUM_DEPTH }));
+            return Err(self.error(
+                self.span(),
+                Problem::TooDeep {
+                    limit: MAXIMUM_DEPTH,
+                },
+            ));
         }
         let node = if self.peek() == &Token::Symbol('-') {
             let start = self.advance();
@@ -189,6 +217,13 @@ impl Parser<'_> {
             }
         }
         let span = function_span.to(self.advance());
-        self.node(Syntax::Call(Call { function, function_span, arguments }), span)
+        self.node(
+            Syntax::Call(Call {
+                function,
+                function_span,
+                arguments,
+            }),
+            span,
+        )
     }
 }

@@ -22,8 +22,16 @@ fn binding(node: &Node) -> Binding {
     }
 }
 
-fn write_operand(formatter: &mut fmt::Formatter<'_>, node: &Node, at_least: Binding) -> fmt::Result {
-    if binding(node) < at_least { write!(formatter, "({node})") } else { write!(formatter, "{node}") }
+fn write_operand(
+    formatter: &mut fmt::Formatter<'_>,
+    node: &Node,
+    at_least: Binding,
+) -> fmt::Result {
+    if binding(node) < at_least {
+        write!(formatter, "({node})")
+    } else {
+        write!(formatter, "{node}")
+    }
 }
 
 impl fmt::Display for Node {
@@ -35,7 +43,11 @@ impl fmt::Display for Node {
                 formatter.write_str("-")?;
                 write_operand(formatter, operand, Binding::Unary)
             }
-            Syntax::Binary { operator, left, right } => {
+            Syntax::Binary {
+                operator,
+                left,
+                right,
+            } => {
                 // Operators associate to the left: an equally loose right operand needs its parentheses.
                 let (for_left, for_right, space) = if operator.is_sum() {
                     (Binding::Sum, Binding::Product, " ")

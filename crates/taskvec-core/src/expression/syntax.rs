@@ -19,7 +19,10 @@ impl Span {
     }
 
     pub(crate) fn to(self, other: Self) -> Self {
-        Self { start: self.start, end: other.end }
+        Self {
+            start: self.start,
+            end: other.end,
+        }
     }
 }
 
@@ -103,9 +106,18 @@ impl Node {
             Syntax::Scalar(_) | Syntax::Atom(_) => 0,
             Syntax::Negate(operand) => operand.height,
             Syntax::Binary { left, right, .. } => left.height.max(right.height),
-            Syntax::Call(call) => call.arguments.iter().map(|argument| argument.value.height).max().unwrap_or(0),
+            Syntax::Call(call) => call
+                .arguments
+                .iter()
+                .map(|argument| argument.value.height)
+                .max()
+                .unwrap_or(0),
         };
-        Self { syntax, span, height: below + 1 }
+        Self {
+            syntax,
+            span,
+            height: below + 1,
+        }
     }
 }
 
@@ -116,7 +128,11 @@ pub(crate) enum Syntax {
     Scalar(Coefficient),
     Atom(Atom),
     Negate(Box<Node>),
-    Binary { operator: Operator, left: Box<Node>, right: Box<Node> },
+    Binary {
+        operator: Operator,
+        left: Box<Node>,
+        right: Box<Node>,
+    },
     Call(Call),
 }
 

@@ -4,7 +4,9 @@ use super::syntax::Syntax;
 use super::*;
 
 fn parse(source: &str) -> Expression {
-    source.parse().unwrap_or_else(|error| panic!("{source}: {error}"))
+    source
+        .parse()
+        .unwrap_or_else(|error| panic!("{source}: {error}"))
 }
 
 fn refused(source: &str) -> ExpressionError {
@@ -30,8 +32,14 @@ fn prints_canonically() {
         ("a*(b*c)", "a*(b*c)"),
         ("1e-3*v", "0.001*v"),
         ("mean( a,b , weight=-.5, )", "mean(a, b, weight=-0.5)"),
-        ("only(v,\"layers.8-20.mlp\")", "only(v, \"layers.8-20.mlp\")"),
-        ("micro:target + \"a \\\"b\\\" \\\\ c\"", "micro:target + \"a \\\"b\\\" \\\\ c\""),
+        (
+            "only(v,\"layers.8-20.mlp\")",
+            "only(v, \"layers.8-20.mlp\")",
+        ),
+        (
+            "micro:target + \"a \\\"b\\\" \\\\ c\"",
+            "micro:target + \"a \\\"b\\\" \\\\ c\"",
+        ),
         ("f()", "f()"),
     ] {
         let expression = parse(source);
@@ -44,17 +52,33 @@ fn prints_canonically() {
 fn errors_point_at_the_column() {
     for (source, column, message) in [
         ("", 1, "the expression is empty"),
-        ("a + ", 5, "expected a model, a vector or a number, found the end"),
+        (
+            "a + ",
+            5,
+            "expected a model, a vector or a number, found the end",
+        ),
         ("a b", 3, "expected an operator or the end, found `b`"),
         ("(a + b", 7, "expected an operator or `)`, found the end"),
         ("a ? b", 3, "unexpected `?`"),
         ("a + \"b", 5, "the quoted reference is never closed"),
         ("2grpo", 1, "the number runs into `grpo`"),
-        ("1.2.3*v", 4, "expected an operator or the end, found the number `0.3`"),
+        (
+            "1.2.3*v",
+            4,
+            "expected an operator or the end, found the number `0.3`",
+        ),
         ("1e999*v", 1, "the number has more than"),
-        ("α + hf:org/name", 5, "a reference to the Hub needs double quotes"),
+        (
+            "α + hf:org/name",
+            5,
+            "a reference to the Hub needs double quotes",
+        ),
         ("f(k=1, a)", 8, "a positional argument follows a named one"),
-        ("micro:1", 7, "expected a name after `:`, found the number `1`"),
+        (
+            "micro:1",
+            7,
+            "expected a name after `:`, found the number `1`",
+        ),
         ("a = b", 3, "expected an operator or the end, found `=`"),
         ("mean(a b)", 8, "expected `,` or `)`, found `b`"),
     ] {
@@ -73,7 +97,10 @@ fn the_caret_stands_below_the_fault() {
     );
     assert_eq!(error.hint().unwrap(), "write `\"hf:organisation/name\"`");
     let error = refused("a +\n  b ? c");
-    assert_eq!(error.to_string(), "unexpected `?`, at column 5\n    b ? c\n      ^");
+    assert_eq!(
+        error.to_string(),
+        "unexpected `?`, at column 5\n    b ? c\n      ^"
+    );
 }
 
 #[test]
@@ -82,7 +109,10 @@ fn hostile_depth_is_refused_and_not_followed() {
         let source = format!("{}a{}", open.repeat(1_000_000), close.repeat(1_000_000));
         let error = refused(&source);
         assert!(matches!(error.problem(), Problem::TooDeep { .. }), "{open}");
-        assert!(error.to_string().len() < 1000, "the message must not repeat a megabyte");
+        assert!(
+            error.to_string().len() < 1000,
+            "the message must not repeat a megabyte"
+        );
     }
     let error = refused(&format!("a{}", " + a".repeat(100_000)));
     assert!(matches!(error.problem(), Problem::TooDeep { .. }));
@@ -91,7 +121,10 @@ fn hostile_depth_is_refused_and_not_followed() {
 #[test]
 fn names_are_the_free_names_only() {
     let expression = parse("target + a*only(reason, \"mlp\") - micro:base + slerp(x, t=y)");
-    assert_eq!(expression.names().into_iter().collect::<Vec<_>>(), ["a", "reason", "target", "x", "y"]);
+    assert_eq!(
+        expression.names().into_iter().collect::<Vec<_>>(),
+        ["a", "reason", "target", "x", "y"]
+    );
 }
 
 #[test]
@@ -102,21 +135,28 @@ fn a_scalar_replaces_a_name() {
         ("-1", "target + -1*reason"),
         ("1/3", "target + 1/3*reason"),
     ] {
-        let replaced = expression.with_scalar("a", &value.parse().unwrap()).unwrap();
+        let replaced = expression
+            .with_scalar("a", &value.parse().unwrap())
+            .unwrap();
         assert_eq!(replaced.to_string(), expected);
     }
-    assert_eq!(expression.with_scalar("b", &Coefficient::one()).unwrap(), expression);
+    assert_eq!(
+        expression.with_scalar("b", &Coefficient::one()).unwrap(),
+        expression
+    );
 }
 
 fn node() -> impl Strategy<Value = Node> {
     let span = Span::new(0, 0);
     let name = "[a-zα-ω_][a-zA-Z0-9_]{0,6}";
     let leaf = prop_oneof![
-        (0u64..1_000_000, -12i32..12)
-            .prop_map(|(digits, power)| Syntax::Scalar(format!("{digits}e{power}").parse().unwrap())),
+        (0u64..1_000_000, -12i32..12).prop_map(|(digits, power)| Syntax::Scalar(
+            format!("{digits}e{power}").parse().unwrap()
+        )),
         name.prop_map(|name| Syntax::Atom(Atom::Name(name))),
         any::<String>().prop_map(|text| Syntax::Atom(Atom::Quoted(text))),
-        ("[a-gi-z]{1,5}", name).prop_map(|(scheme, name)| Syntax::Atom(Atom::Embedded { scheme, name })),
+        ("[a-gi-z]{1,5}", name)
+            .prop_map(|(scheme, name)| Syntax::Atom(Atom::Embedded { scheme, name })),
     ]
     .prop_map(move |syntax| Node::new(syntax, span));
     leaf.prop_recursive(6, 40, 4, move |inner| {
@@ -127,23 +167,33 @@ fn node() -> impl Strategy<Value = Node> {
             Just(Operator::Divide)
         ];
         prop_oneof![
-            inner.clone().prop_map(|operand| Syntax::Negate(Box::new(operand))),
-            (operator, inner.clone(), inner.clone()).prop_map(|(operator, left, right)| Syntax::Binary {
-                operator,
-                left: Box::new(left),
-                right: Box::new(right)
+            inner
+                .clone()
+                .prop_map(|operand| Syntax::Negate(Box::new(operand))),
+            (operator, inner.clone(), inner.clone()).prop_map(|(operator, left, right)| {
+                Syntax::Binary {
+                    operator,
+                    left: Box::new(left),
+                    right: Box::new(right),
+                }
             }),
-            (name, prop::collection::vec(inner.clone(), 0..3), prop::collection::vec((name, inner), 0..3)).prop_map(
-                move |(function, positional, named)| Syntax::Call(Call {
+            (
+                name,
+                prop::collection::vec(inner.clone(), 0..3),
+                prop::collection::vec((name, inner), 0..3)
+            )
+                .prop_map(move |(function, positional, named)| Syntax::Call(Call {
                     function,
                     function_span: span,
                     arguments: positional
                         .into_iter()
                         .map(|value| Argument { key: None, value })
-                        .chain(named.into_iter().map(|(key, value)| Argument { key: Some(key), value }))
+                        .chain(named.into_iter().map(|(key, value)| Argument {
+                            key: Some(key),
+                            value
+                        }))
                         .collect(),
-                })
-            ),
+                })),
         ]
         .prop_map(move |syntax| Node::new(syntax, span))
     })

@@ -48,7 +48,11 @@ pub(crate) fn binary_kind(operator: Operator, left: Kind, right: Kind) -> Result
         (Add, Model, Model) => Err(Problem::ModelPlusModel),
         (Subtract, Vector, Model) => Err(Problem::VectorMinusModel),
         (Multiply, Scalar, Model) | (Multiply | Divide, Model, Scalar) => Err(Problem::ScaledModel),
-        (Add | Subtract, ..) => Err(Problem::ScalarPlusWeights { operator: operator.symbol(), left, right }),
+        (Add | Subtract, ..) => Err(Problem::ScalarPlusWeights {
+            operator: operator.symbol(),
+            left,
+            right,
+        }),
         (Multiply, ..) => Err(Problem::ProductOfWeights { left, right }),
         (Divide, ..) => Err(Problem::DivisionByWeights { divisor: right }),
     }
@@ -56,5 +60,9 @@ pub(crate) fn binary_kind(operator: Operator, left: Kind, right: Kind) -> Result
 
 /// The kind of `-operand`, or what is wrong with it.
 pub(crate) fn negated_kind(operand: Kind) -> Result<Kind, Problem> {
-    if operand == Kind::Model { Err(Problem::NegatedModel) } else { Ok(operand) }
+    if operand == Kind::Model {
+        Err(Problem::NegatedModel)
+    } else {
+        Ok(operand)
+    }
 }

@@ -25,10 +25,20 @@ pub(crate) fn bind<'tree>(
     call: &'tree Call,
 ) -> Result<BoundCall<'tree>, (Span, Problem)> {
     let function = || signature.name.to_owned();
-    let (named, positional): (Vec<&Argument>, Vec<&Argument>) =
-        call.arguments.iter().partition(|argument| argument.key.is_some());
-    let operand_count = if signature.variadic { positional.len() } else { signature.operands.len() };
-    let operands: Vec<&Node> = positional.iter().take(operand_count).map(|argument| &argument.value).collect();
+    let (named, positional): (Vec<&Argument>, Vec<&Argument>) = call
+        .arguments
+        .iter()
+        .partition(|argument| argument.key.is_some());
+    let operand_count = if signature.variadic {
+        positional.len()
+    } else {
+        signature.operands.len()
+    };
+    let operands: Vec<&Node> = positional
+        .iter()
+        .take(operand_count)
+        .map(|argument| &argument.value)
+        .collect();
     let surplus = positional.len().saturating_sub(operand_count);
     if operands.len() < signature.operands.len() || surplus > signature.parameters.len() {
         let problem = Problem::OperandCount {
@@ -40,7 +50,10 @@ pub(crate) fn bind<'tree>(
         return Err((call.function_span, problem));
     }
     let mut given: BTreeMap<&str, &Node> = BTreeMap::new();
-    let by_place = positional.iter().skip(operand_count).zip(signature.parameters);
+    let by_place = positional
+        .iter()
+        .skip(operand_count)
+        .zip(signature.parameters);
     for (argument, parameter) in by_place {
         given.insert(parameter.name, &argument.value);
     }
@@ -48,12 +61,29 @@ pub(crate) fn bind<'tree>(
         let key = argument.key.as_deref().unwrap_or_default();
         let parameter = key.to_owned();
         let span = argument.value.span;
-        if signature.parameters.iter().all(|parameter| parameter.name != key) {
+        if signature
+            .parameters
+            .iter()
+            .all(|parameter| parameter.name != key)
+        {
             let usage = signature.usage();
-            return Err((span, Problem::UnknownParameter { function: function(), parameter, usage }));
+            return Err((
+                span,
+                Problem::UnknownParameter {
+                    function: function(),
+                    parameter,
+                    usage,
+                },
+            ));
         }
         if given.insert(key, &argument.value).is_some() {
-            return Err((span, Problem::RepeatedParameter { function: function(), parameter }));
+            return Err((
+                span,
+                Problem::RepeatedParameter {
+                    function: function(),
+                    parameter,
+                },
+            ));
         }
     }
     let mut parameters = Vec::with_capacity(signature.parameters.len());
@@ -69,7 +99,10 @@ pub(crate) fn bind<'tree>(
         }
         parameters.push((parameter, node));
     }
-    Ok(BoundCall { operands, parameters })
+    Ok(BoundCall {
+        operands,
+        parameters,
+    })
 }
 
 /// Values of the parameters of a call.
@@ -90,16 +123,27 @@ impl Arguments {
             Some(Syntax::Atom(Atom::Quoted(text))) => Some(text.as_str()),
             Some(_) => None,
         };
-        text.map(|text| self.0.insert(parameter.name, Value::Text(text.to_owned()))).is_some()
+        text.map(|text| self.0.insert(parameter.name, Value::Text(text.to_owned())))
+            .is_some()
             && parameter.value == ParameterType::Text
     }
 
     /// Takes the number of a parameter, or its default when `number` is none. Returns whether it fits.
-    pub(crate) fn set_number(&mut self, parameter: &'static Parameter, number: Option<&Coefficient>) -> bool {
+    pub(crate) fn set_number(
+        &mut self,
+        parameter: &'static Parameter,
+        number: Option<&Coefficient>,
+    ) -> bool {
         let default = || parameter.default.and_then(|default| default.parse().ok());
-        let Some(number) = number.cloned().or_else(default) else { return false };
-        let count = (number == Coefficient::whole(number.numerator())).then(|| number.numerator().to_u64()).flatten();
-        count.map(|count| self.0.insert(parameter.name, Value::Count(count))).is_some()
+        let Some(number) = number.cloned().or_else(default) else {
+            return false;
+        };
+        let count = (number == Coefficient::whole(number.numerator()))
+            .then(|| number.numerator().to_u64())
+            .flatten();
+        count
+            .map(|count| self.0.insert(parameter.name, Value::Count(count)))
+            .is_some()
             && parameter.value == ParameterType::Count
     }
 

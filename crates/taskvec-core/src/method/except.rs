@@ -14,10 +14,17 @@ pub(super) const METHOD: Method = Method {
         operands: &["v"],
         variadic: false,
         kinds: OperandKinds::Vectors,
-        parameters: &[Parameter { name: "tensors", value: ParameterType::Text, default: None }],
+        parameters: &[Parameter {
+            name: "tensors",
+            value: ParameterType::Text,
+            default: None,
+        }],
     },
     build: |arguments| {
         let pattern = TensorPattern::parse("except", arguments.text("tensors"))?;
-        Ok(Operation::Linear(Arc::new(Selection { pattern, keeps_matches: false })))
+        Ok(Operation::Linear(Arc::new(Selection {
+            pattern,
+            keeps_matches: false,
+        })))
     },
 };

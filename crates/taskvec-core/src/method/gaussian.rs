@@ -19,7 +19,12 @@ impl Gaussian {
         text.extend_from_slice(tensor.as_bytes());
         let hash = ContentHash::of(&text);
         let [a, b, c, d, e, f, g, h, ..] = *hash.as_bytes();
-        Self { key: [u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h])] }
+        Self {
+            key: [
+                u32::from_le_bytes([a, b, c, d]),
+                u32::from_le_bytes([e, f, g, h]),
+            ],
+        }
     }
 
     /// Fills `output` with elements `offset`, `offset + 1`, … of the stream.
@@ -55,7 +60,10 @@ fn philox(mut counter: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
             (left >> 32) as u32 ^ counter[3] ^ key[1],
             left as u32,
         ];
-        key = [key[0].wrapping_add(0x9e37_79b9), key[1].wrapping_add(0xbb67_ae85)];
+        key = [
+            key[0].wrapping_add(0x9e37_79b9),
+            key[1].wrapping_add(0xbb67_ae85),
+        ];
     }
     counter
 }
@@ -75,8 +83,14 @@ mod tests {
     #[test]
     fn philox_gives_the_published_vectors() {
         // From the Random123 distribution's known-answer tests.
-        assert_eq!(philox([0; 4], [0; 2]), [0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8]);
-        assert_eq!(philox([u32::MAX; 4], [u32::MAX; 2]), [0x408f_276d, 0x41c8_3b0e, 0xa20b_c7c6, 0x6d54_51fd]);
+        assert_eq!(
+            philox([0; 4], [0; 2]),
+            [0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8]
+        );
+        assert_eq!(
+            philox([u32::MAX; 4], [u32::MAX; 2]),
+            [0x408f_276d, 0x41c8_3b0e, 0xa20b_c7c6, 0x6d54_51fd]
+        );
     }
 
     #[test]
@@ -96,15 +110,24 @@ mod tests {
         let count = 200_000;
         let mut values = vec![0.0; count];
         Gaussian::new(0, "w").fill(0, &mut values);
-        let moment = |power: i32| values.iter().map(|&value| f64::from(value).powi(power)).sum::<f64>() / count as f64;
+        let moment = |power: i32| {
+            values
+                .iter()
+                .map(|&value| f64::from(value).powi(power))
+                .sum::<f64>()
+                / count as f64
+        };
         // Four standard errors of each mean.
         let tolerance = |variance: f64| 4.0 * (variance / count as f64).sqrt();
         assert!(moment(1).abs() < tolerance(1.0));
         assert!((moment(2) - 1.0).abs() < tolerance(2.0));
         assert!(moment(3).abs() < tolerance(15.0));
         assert!((moment(4) - 3.0).abs() < tolerance(96.0));
-        let neighbours: f64 =
-            values.windows(2).map(|pair| f64::from(pair[0]) * f64::from(pair[1])).sum::<f64>() / count as f64;
+        let neighbours: f64 = values
+            .windows(2)
+            .map(|pair| f64::from(pair[0]) * f64::from(pair[1]))
+            .sum::<f64>()
+            / count as f64;
         assert!(neighbours.abs() < tolerance(1.0));
     }
 

@@ -29,7 +29,12 @@ use crate::coefficient::Coefficient;
 use crate::expression::Problem;
 
 /// Every function there is, by name.
-pub(crate) const METHODS: [&Method; 4] = [&except::METHOD, &mean::METHOD, &only::METHOD, &random::METHOD];
+pub(crate) const METHODS: [&Method; 4] = [
+    &except::METHOD,
+    &mean::METHOD,
+    &only::METHOD,
+    &random::METHOD,
+];
 
 /// A function of the expression language.
 pub(crate) struct Method {
@@ -40,7 +45,9 @@ pub(crate) struct Method {
 
 /// The method of that name.
 pub(crate) fn find(name: &str) -> Option<&'static Method> {
-    METHODS.into_iter().find(|method| method.signature.name == name)
+    METHODS
+        .into_iter()
+        .find(|method| method.signature.name == name)
 }
 
 /// How a function is called and what it does, for help texts.
@@ -56,7 +63,10 @@ pub struct FunctionHelp {
 pub fn functions() -> Vec<FunctionHelp> {
     METHODS
         .iter()
-        .map(|method| FunctionHelp { usage: method.signature.usage(), summary: method.signature.summary })
+        .map(|method| FunctionHelp {
+            usage: method.signature.usage(),
+            summary: method.signature.summary,
+        })
         .collect()
 }
 
@@ -111,13 +121,28 @@ pub(crate) trait StreamingMethod: Send + Sync {
     fn passes(&self) -> usize;
 
     /// What pass `pass` needs to know of one block. `known` holds the outcome of each earlier pass.
-    fn observe(&self, pass: usize, tensor: TensorContext<'_>, known: &[Vec<f64>], block: OperandBlock<'_>) -> Vec<f64>;
+    fn observe(
+        &self,
+        pass: usize,
+        tensor: TensorContext<'_>,
+        known: &[Vec<f64>],
+        block: OperandBlock<'_>,
+    ) -> Vec<f64>;
 
     /// Merges what blocks returned; element by element unless the method has another meaning in mind.
     fn merge(&self, _pass: usize, total: &mut [f64], partial: &[f64]) {
-        total.iter_mut().zip(partial).for_each(|(total, partial)| *total += partial);
+        total
+            .iter_mut()
+            .zip(partial)
+            .for_each(|(total, partial)| *total += partial);
     }
 
     /// Computes the output elements of a block of any borders.
-    fn emit(&self, tensor: TensorContext<'_>, known: &[Vec<f64>], block: OperandBlock<'_>, output: &mut [f32]);
+    fn emit(
+        &self,
+        tensor: TensorContext<'_>,
+        known: &[Vec<f64>],
+        block: OperandBlock<'_>,
+        output: &mut [f32],
+    );
 }

@@ -15,11 +15,18 @@ pub(super) const METHOD: Method = Method {
         operands: &["v"],
         variadic: false,
         kinds: OperandKinds::Vectors,
-        parameters: &[Parameter { name: "tensors", value: ParameterType::Text, default: None }],
+        parameters: &[Parameter {
+            name: "tensors",
+            value: ParameterType::Text,
+            default: None,
+        }],
     },
     build: |arguments| {
         let pattern = TensorPattern::parse("only", arguments.text("tensors"))?;
-        Ok(Operation::Linear(Arc::new(Selection { pattern, keeps_matches: true })))
+        Ok(Operation::Linear(Arc::new(Selection {
+            pattern,
+            keeps_matches: true,
+        })))
     },
 };
 
@@ -32,7 +39,14 @@ pub(super) struct Selection {
 impl LinearMethod for Selection {
     fn weights(&self, name: &str, operands: usize) -> Vec<Coefficient> {
         let kept = self.pattern.matches(name) == self.keeps_matches;
-        vec![if kept { Coefficient::one() } else { Coefficient::zero() }; operands]
+        vec![
+            if kept {
+                Coefficient::one()
+            } else {
+                Coefficient::zero()
+            };
+            operands
+        ]
     }
 
     fn check(&self, names: &mut dyn Iterator<Item = &str>) -> Result<(), Problem> {
@@ -44,6 +58,10 @@ impl LinearMethod for Selection {
             count += 1;
             example = example.or_else(|| Some(name.to_owned()));
         }
-        Err(Problem::PatternMatchesNothing { pattern: self.pattern.text().to_owned(), count, example })
+        Err(Problem::PatternMatchesNothing {
+            pattern: self.pattern.text().to_owned(),
+            count,
+            example,
+        })
     }
 }

@@ -34,17 +34,29 @@ impl TensorPattern {
             let mut parts = Vec::new();
             for part in alternative.trim().split('.') {
                 if part.is_empty() {
-                    return Err(refuse("names, ranges or `*` between dots, without empty parts"));
+                    return Err(refuse(
+                        "names, ranges or `*` between dots, without empty parts",
+                    ));
                 }
-                parts.push(match part.split_once('-').map(|(low, high)| (low.parse(), high.parse())) {
-                    Some((Ok(low), Ok(high))) if low <= high => Part::Range(low, high),
-                    Some((Ok::<u64, _>(_), Ok::<u64, _>(_))) => return Err(refuse("a range that does not go down")),
-                    _ => Part::Glob(part.split('*').map(str::to_owned).collect()),
-                });
+                parts.push(
+                    match part
+                        .split_once('-')
+                        .map(|(low, high)| (low.parse(), high.parse()))
+                    {
+                        Some((Ok(low), Ok(high))) if low <= high => Part::Range(low, high),
+                        Some((Ok::<u64, _>(_), Ok::<u64, _>(_))) => {
+                            return Err(refuse("a range that does not go down"));
+                        }
+                        _ => Part::Glob(part.split('*').map(str::to_owned).collect()),
+                    },
+                );
             }
             alternatives.push(parts);
         }
-        Ok(Self { text: text.to_owned(), alternatives })
+        Ok(Self {
+            text: text.to_owned(),
+            alternatives,
+        })
     }
 
     /// The pattern as it was written.
@@ -56,9 +68,12 @@ impl TensorPattern {
     pub(crate) fn matches(&self, name: &str) -> bool {
         let segments: Vec<&str> = name.split('.').collect();
         self.alternatives.iter().any(|parts| {
-            segments
-                .windows(parts.len())
-                .any(|window| parts.iter().zip(window).all(|(part, segment)| part.matches(segment)))
+            segments.windows(parts.len()).any(|window| {
+                parts
+                    .iter()
+                    .zip(window)
+                    .all(|(part, segment)| part.matches(segment))
+            })
         })
     }
 }
@@ -66,15 +81,21 @@ impl TensorPattern {
 impl Part {
     fn matches(&self, segment: &str) -> bool {
         match self {
-            Self::Range(low, high) => segment.parse().is_ok_and(|number: u64| (*low..=*high).contains(&number)),
+            Self::Range(low, high) => segment
+                .parse()
+                .is_ok_and(|number: u64| (*low..=*high).contains(&number)),
             Self::Glob(pieces) => match pieces.as_slice() {
                 [] => false,
                 [whole] => whole == segment,
                 [first, middle @ .., last] => {
-                    let Some(mut rest) = segment.strip_prefix(first.as_str()) else { return false };
+                    let Some(mut rest) = segment.strip_prefix(first.as_str()) else {
+                        return false;
+                    };
                     for piece in middle {
                         // The leftmost place leaves most for the pieces to come, so it never needs a second try.
-                        let Some(at) = rest.find(piece.as_str()) else { return false };
+                        let Some(at) = rest.find(piece.as_str()) else {
+                            return false;
+                        };
                         rest = &rest[at + piece.len()..];
                     }
                     rest.ends_with(last.as_str())
@@ -95,12 +116,30 @@ mod tests {
     #[test]
     fn parts_stand_next_to_one_another() {
         let name = "model.layers.12.mlp.up_proj.weight";
-        for pattern in
-            ["layers.8-20.mlp", "mlp", "12", "model.*.12", "layers.*.mlp", "up_*", "*proj*", "x, mlp", name, "8-12.mlp"]
-        {
+        for pattern in [
+            "layers.8-20.mlp",
+            "mlp",
+            "12",
+            "model.*.12",
+            "layers.*.mlp",
+            "up_*",
+            "*proj*",
+            "x, mlp",
+            name,
+            "8-12.mlp",
+        ] {
             assert!(matches(pattern, name), "{pattern}");
         }
-        for pattern in ["layers.1-11", "layers.mlp", "ml", "12.up_proj", "*.*.*.*.*.*.*", "up_*x", "13-20", "model.12"] {
+        for pattern in [
+            "layers.1-11",
+            "layers.mlp",
+            "ml",
+            "12.up_proj",
+            "*.*.*.*.*.*.*",
+            "up_*x",
+            "13-20",
+            "model.12",
+        ] {
             assert!(!matches(pattern, name), "{pattern}");
         }
         assert!(matches("a*a", "aa") && !matches("a*a", "a") && matches("*a*b*", "xaxb"));

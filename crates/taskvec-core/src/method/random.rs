@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use super::gaussian::Gaussian;
 use super::signature::{Parameter, ParameterType};
-use super::{Method, OperandBlock, OperandKinds, Operation, Signature, StreamingMethod, TensorContext};
+use super::{
+    Method, OperandBlock, OperandKinds, Operation, Signature, StreamingMethod, TensorContext,
+};
 use crate::statistics::sum_of_squares;
 
 pub(super) const METHOD: Method = Method {
@@ -17,9 +19,17 @@ pub(super) const METHOD: Method = Method {
         operands: &["v"],
         variadic: false,
         kinds: OperandKinds::Vectors,
-        parameters: &[Parameter { name: "seed", value: ParameterType::Count, default: Some("0") }],
+        parameters: &[Parameter {
+            name: "seed",
+            value: ParameterType::Count,
+            default: Some("0"),
+        }],
     },
-    build: |arguments| Ok(Operation::Streaming(Arc::new(Random { seed: arguments.count("seed") }))),
+    build: |arguments| {
+        Ok(Operation::Streaming(Arc::new(Random {
+            seed: arguments.count("seed"),
+        })))
+    },
 };
 
 struct Random {
@@ -32,18 +42,36 @@ impl StreamingMethod for Random {
     }
 
     /// Sums of squares of the operand and of the noise before scaling.
-    fn observe(&self, _pass: usize, tensor: TensorContext<'_>, _known: &[Vec<f64>], block: OperandBlock<'_>) -> Vec<f64> {
+    fn observe(
+        &self,
+        _pass: usize,
+        tensor: TensorContext<'_>,
+        _known: &[Vec<f64>],
+        block: OperandBlock<'_>,
+    ) -> Vec<f64> {
         let operand = block.operands[0];
         let mut noise = vec![0.0; operand.len()];
         Gaussian::new(self.seed, tensor.name).fill(block.offset, &mut noise);
         vec![sum_of_squares(operand), sum_of_squares(&noise)]
     }
 
-    fn emit(&self, tensor: TensorContext<'_>, known: &[Vec<f64>], block: OperandBlock<'_>, output: &mut [f32]) {
+    fn emit(
+        &self,
+        tensor: TensorContext<'_>,
+        known: &[Vec<f64>],
+        block: OperandBlock<'_>,
+        output: &mut [f32],
+    ) {
         let (wanted, found) = (known[0][0], known[0][1]);
         // A tensor without elements has no noise to scale.
-        let scale = if found > 0.0 { (wanted / found).sqrt() } else { 0.0 };
+        let scale = if found > 0.0 {
+            (wanted / found).sqrt()
+        } else {
+            0.0
+        };
         Gaussian::new(self.seed, tensor.name).fill(block.offset, output);
-        output.iter_mut().for_each(|value| *value = (f64::from(*value) * scale) as f32);
+        output
+            .iter_mut()
+            .for_each(|value| *value = (f64::from(*value) * scale) as f32);
     }
 }

@@ -31,7 +31,9 @@ impl OperandKinds {
         let (result, expected) = match (self, first) {
             (Self::Vectors, _) => (Kind::Vector, "a vector"),
             (Self::Alike, Kind::Model) => (Kind::Model, "models only, as its first operand is one"),
-            (Self::Alike, Kind::Vector) => (Kind::Vector, "vectors only, as its first operand is one"),
+            (Self::Alike, Kind::Vector) => {
+                (Kind::Vector, "vectors only, as its first operand is one")
+            }
             (Self::Alike, Kind::Scalar) => return Err((0, "models or vectors")),
         };
         match kinds.iter().position(|kind| *kind != result) {
@@ -71,14 +73,20 @@ impl ParameterType {
 impl Signature {
     /// How a call looks: `random(v, seed=0)`.
     pub(crate) fn usage(&self) -> String {
-        let mut parts: Vec<String> = self.operands.iter().map(|&operand| operand.to_owned()).collect();
+        let mut parts: Vec<String> = self
+            .operands
+            .iter()
+            .map(|&operand| operand.to_owned())
+            .collect();
         if self.variadic {
             parts.push("…".to_owned());
         }
-        parts.extend(self.parameters.iter().map(|parameter| match (parameter.default, parameter.value) {
-            (Some(default), _) => format!("{}={default}", parameter.name),
-            (None, ParameterType::Text) => format!("\"{}\"", parameter.name),
-            (None, ParameterType::Count) => parameter.name.to_owned(),
+        parts.extend(self.parameters.iter().map(|parameter| {
+            match (parameter.default, parameter.value) {
+                (Some(default), _) => format!("{}={default}", parameter.name),
+                (None, ParameterType::Text) => format!("\"{}\"", parameter.name),
+                (None, ParameterType::Count) => parameter.name.to_owned(),
+            }
         }));
         format!("{}({})", self.name, parts.join(", "))
     }

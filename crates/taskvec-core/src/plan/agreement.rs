@@ -78,21 +78,55 @@ pub enum Mismatch {
 impl fmt::Display for Mismatch {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Shape { tensor, left, right } => {
+            Self::Shape {
+                tensor,
+                left,
+                right,
+            } => {
                 let ((first, one), (second, two)) = (left, right);
-                write!(formatter, "`{tensor}`: `{first}` is {one:?}, `{second}` is {two:?}")
+                write!(
+                    formatter,
+                    "`{tensor}`: `{first}` is {one:?}, `{second}` is {two:?}"
+                )
             }
-            Self::Dtype { tensor, left, right } => {
-                write!(formatter, "`{tensor}`: `{}` is {}, `{}` is {}", left.0, left.1, right.0, right.1)
+            Self::Dtype {
+                tensor,
+                left,
+                right,
+            } => {
+                write!(
+                    formatter,
+                    "`{tensor}`: `{}` is {}, `{}` is {}",
+                    left.0, left.1, right.0, right.1
+                )
             }
-            Self::Missing { tensor, present, absent, .. } => {
-                write!(formatter, "`{tensor}`: `{present}` has it, `{absent}` does not")
+            Self::Missing {
+                tensor,
+                present,
+                absent,
+                ..
+            } => {
+                write!(
+                    formatter,
+                    "`{tensor}`: `{present}` has it, `{absent}` does not"
+                )
             }
-            Self::Unsupported { tensor, checkpoint, dtype } => {
-                write!(formatter, "`{tensor}`: `{checkpoint}` is {dtype}, on which no arithmetic is done")
+            Self::Unsupported {
+                tensor,
+                checkpoint,
+                dtype,
+            } => {
+                write!(
+                    formatter,
+                    "`{tensor}`: `{checkpoint}` is {dtype}, on which no arithmetic is done"
+                )
             }
             Self::Config { key, left, right } => {
-                write!(formatter, "config `{key}`: `{}` has {}, `{}` has {}", left.0, left.1, right.0, right.1)
+                write!(
+                    formatter,
+                    "config `{key}`: `{}` has {}, `{}` has {}",
+                    left.0, left.1, right.0, right.1
+                )
             }
         }
     }
@@ -111,18 +145,44 @@ pub struct Incompatible {
 
 impl fmt::Display for Incompatible {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let count = |wanted: fn(&Mismatch) -> bool| self.mismatches.iter().filter(|each| wanted(each)).count();
+        let count = |wanted: fn(&Mismatch) -> bool| {
+            self.mismatches.iter().filter(|each| wanted(each)).count()
+        };
         let parts = [
-            (count(|each| matches!(each, Mismatch::Config { .. })), "config values differ"),
-            (count(|each| matches!(each, Mismatch::Shape { .. })), "shapes differ"),
-            (count(|each| matches!(each, Mismatch::Dtype { .. })), "dtypes differ"),
-            (count(|each| matches!(each, Mismatch::Unsupported { .. })), "dtypes are not supported"),
-            (count(|each| matches!(each, Mismatch::Missing { .. })), "tensors are on one side only"),
+            (
+                count(|each| matches!(each, Mismatch::Config { .. })),
+                "config values differ",
+            ),
+            (
+                count(|each| matches!(each, Mismatch::Shape { .. })),
+                "shapes differ",
+            ),
+            (
+                count(|each| matches!(each, Mismatch::Dtype { .. })),
+                "dtypes differ",
+            ),
+            (
+                count(|each| matches!(each, Mismatch::Unsupported { .. })),
+                "dtypes are not supported",
+            ),
+            (
+                count(|each| matches!(each, Mismatch::Missing { .. })),
+                "tensors are on one side only",
+            ),
         ];
         let parts: Vec<String> = parts
             .iter()
             .filter(|(count, _)| *count > 0)
-            .map(|(count, what)| format!("{count} {}", if *count == 1 { singular(what) } else { (*what).to_owned() }))
+            .map(|(count, what)| {
+                format!(
+                    "{count} {}",
+                    if *count == 1 {
+                        singular(what)
+                    } else {
+                        (*what).to_owned()
+                    }
+                )
+            })
             .collect();
         write!(
             formatter,
@@ -168,10 +228,19 @@ impl Incompatible {
             _ => None,
         });
         let architecture = self.mismatches.iter().any(|mismatch| {
-            matches!(mismatch, Mismatch::Config { key: "model_type" | "hidden_size" | "num_hidden_layers", .. })
+            matches!(
+                mismatch,
+                Mismatch::Config {
+                    key: "model_type" | "hidden_size" | "num_hidden_layers",
+                    ..
+                }
+            )
         });
         if architecture {
-            return Some("these are different architectures; vectors move only between models of one shape".to_owned());
+            return Some(
+                "these are different architectures; vectors move only between models of one shape"
+                    .to_owned(),
+            );
         }
         let head = self.mismatches.iter().all(|mismatch| {
             matches!(mismatch, Mismatch::Missing { tensor, .. } if tensor.ends_with("lm_head.weight"))
@@ -182,10 +251,20 @@ impl Incompatible {
                     .to_owned(),
             );
         }
-        let vectors =
-            self.mismatches.iter().all(|mismatch| matches!(mismatch, Mismatch::Missing { absent_is_vector: true, .. }));
+        let vectors = self.mismatches.iter().all(|mismatch| {
+            matches!(
+                mismatch,
+                Mismatch::Missing {
+                    absent_is_vector: true,
+                    ..
+                }
+            )
+        });
         if vectors {
-            return Some("to let tensors that a vector lacks count as zero, pass `--missing-as-zero`".to_owned());
+            return Some(
+                "to let tensors that a vector lacks count as zero, pass `--missing-as-zero`"
+                    .to_owned(),
+            );
         }
         rows
     }
@@ -207,7 +286,12 @@ pub(super) fn compare(
     options: &PlanOptions,
 ) -> Result<Comparison> {
     let reference = &elaboration.inputs[elaboration.layout()];
-    let mut comparer = Comparer { reference, options, mismatches: Vec::new(), notes: Vec::new() };
+    let mut comparer = Comparer {
+        reference,
+        options,
+        mismatches: Vec::new(),
+        notes: Vec::new(),
+    };
     comparer.refuse_unsupported();
     for (index, input) in elaboration.inputs.iter().enumerate() {
         if index != elaboration.layout() {
@@ -242,11 +326,18 @@ pub(super) fn compare(
             }
         }
     }
-    Ok(Comparison { tensors, computed, notes })
+    Ok(Comparison {
+        tensors,
+        computed,
+        notes,
+    })
 }
 
 fn is_weight(checkpoint: &Checkpoint, name: &str) -> bool {
-    checkpoint.tensors().get(name).is_some_and(|info| FloatFormat::of(info.dtype).is_some())
+    checkpoint
+        .tensors()
+        .get(name)
+        .is_some_and(|info| FloatFormat::of(info.dtype).is_some())
 }
 
 struct Comparer<'a> {
@@ -285,7 +376,8 @@ impl Comparer<'_> {
                     left: (self.reference.name.clone(), left.shape.clone()),
                     right: (input.name.clone(), right.shape.clone()),
                 });
-            } else if left.dtype != right.dtype && !(computed(left.dtype) && computed(right.dtype)) {
+            } else if left.dtype != right.dtype && !(computed(left.dtype) && computed(right.dtype))
+            {
                 self.mismatches.push(Mismatch::Dtype {
                     tensor: tensor.clone(),
                     left: (self.reference.name.clone(), left.dtype),
@@ -293,7 +385,11 @@ impl Comparer<'_> {
                 });
             }
         }
-        for tensor in there.tensors().keys().filter(|tensor| !here.tensors().contains_key(*tensor)) {
+        for tensor in there
+            .tensors()
+            .keys()
+            .filter(|tensor| !here.tensors().contains_key(*tensor))
+        {
             // Beside a vector, a model's integers are not missing: vectors do not have them.
             if is_vector(here) && !is_vector(there) && !is_weight(there, tensor) {
                 continue;
@@ -317,7 +413,10 @@ impl Comparer<'_> {
     }
 
     fn config(&mut self, input: &Input) {
-        let (Some(left), Some(right)) = (self.reference.checkpoint.config(), input.checkpoint.config()) else {
+        let (Some(left), Some(right)) = (
+            self.reference.checkpoint.config(),
+            input.checkpoint.config(),
+        ) else {
             return;
         };
         for (key, fallback) in DECISIVE {
@@ -331,7 +430,10 @@ impl Comparer<'_> {
             }
         }
         for key in NOTEWORTHY {
-            let (one, two) = (setting(left, key, Fallback::None), setting(right, key, Fallback::None));
+            let (one, two) = (
+                setting(left, key, Fallback::None),
+                setting(right, key, Fallback::None),
+            );
             if differ(&one, &two) {
                 self.notes.push(format!(
                     "config `{key}` differs: `{}` has {one}, `{}` has {two}",
@@ -371,19 +473,34 @@ const DECISIVE: [(&str, Fallback); 9] = [
 ];
 
 /// Settings that change what a model computes but leave its tensors comparable.
-const NOTEWORTHY: [&str; 6] =
-    ["rope_theta", "rope_scaling", "rope_parameters", "rms_norm_eps", "vocab_size", "tie_word_embeddings"];
+const NOTEWORTHY: [&str; 6] = [
+    "rope_theta",
+    "rope_scaling",
+    "rope_parameters",
+    "rms_norm_eps",
+    "vocab_size",
+    "tie_word_embeddings",
+];
 
 /// The value of a key, looked up in `text_config` as well, where multimodal models keep their language model's.
 fn setting(config: &Map<String, Value>, key: &str, fallback: Fallback) -> Value {
     let nested = config.get("text_config").and_then(Value::as_object);
-    let found = |key: &str| config.get(key).or_else(|| nested?.get(key)).filter(|value| !value.is_null()).cloned();
+    let found = |key: &str| {
+        config
+            .get(key)
+            .or_else(|| nested?.get(key))
+            .filter(|value| !value.is_null())
+            .cloned()
+    };
     found(key)
         .or_else(|| match fallback {
             Fallback::None => None,
             Fallback::Same(other) => found(other),
             Fallback::HeadSize => {
-                let (size, heads) = (found("hidden_size")?.as_u64()?, found("num_attention_heads")?.as_u64()?);
+                let (size, heads) = (
+                    found("hidden_size")?.as_u64()?,
+                    found("num_attention_heads")?.as_u64()?,
+                );
                 size.checked_div(heads).map(Value::from)
             }
         })

@@ -7,7 +7,9 @@ use super::input::{Bindings, Input, Inputs};
 use crate::checkpoint::{CheckpointKind, Library};
 use crate::coefficient::Coefficient;
 use crate::error::Result;
-use crate::expression::{Call, Expression, Kind, Node, Operator, Problem, Syntax, binary_kind, negated_kind};
+use crate::expression::{
+    Call, Expression, Kind, Node, Operator, Problem, Syntax, binary_kind, negated_kind,
+};
 use crate::method::{self, Arguments, METHODS, Operation, ParameterType};
 use crate::spelling::near_names;
 
@@ -45,12 +47,21 @@ impl Meaning {
 
 impl Elaboration {
     /// Opens and types.
-    pub(super) fn of(expression: &Expression, bindings: &Bindings, library: &Library) -> Result<Self> {
-        let mut elaborator =
-            Elaborator { expression, inputs: Inputs::new(bindings, library), calls: Vec::new() };
+    pub(super) fn of(
+        expression: &Expression,
+        bindings: &Bindings,
+        library: &Library,
+    ) -> Result<Self> {
+        let mut elaborator = Elaborator {
+            expression,
+            inputs: Inputs::new(bindings, library),
+            calls: Vec::new(),
+        };
         match elaborator.meaning(expression.root())? {
             Meaning::Scalar(_) => {
-                let problem = Problem::NotWeights { found: Kind::Scalar };
+                let problem = Problem::NotWeights {
+                    found: Kind::Scalar,
+                };
                 Err(expression.error(expression.root().span, problem).into())
             }
             Meaning::Weights(weights) => Ok(Self {
@@ -83,7 +94,10 @@ impl Elaboration {
             placed: BTreeMap::new(),
         };
         let terms = lowering.lower(&self.terms);
-        TensorFormula { steps: lowering.steps, terms }
+        TensorFormula {
+            steps: lowering.steps,
+            terms,
+        }
     }
 
     /// Checks the calls' arguments against the tensors there are.
@@ -94,7 +108,9 @@ impl Elaboration {
     ) -> Result<()> {
         for call in &self.calls {
             if let Operation::Linear(method) = &call.operation {
-                method.check(&mut names.clone()).map_err(|problem| expression.error(call.span, problem))?;
+                method
+                    .check(&mut names.clone())
+                    .map_err(|problem| expression.error(call.span, problem))?;
             }
         }
         Ok(())
@@ -118,7 +134,11 @@ impl Elaborator<'_> {
                     CheckpointKind::Model => (Kind::Model, Some(input)),
                     CheckpointKind::Vector => (Kind::Vector, None),
                 };
-                Ok(Meaning::Weights(Weights { kind, terms: Terms::one(Source::Checkpoint(input)), anchor }))
+                Ok(Meaning::Weights(Weights {
+                    kind,
+                    terms: Terms::one(Source::Checkpoint(input)),
+                    anchor,
+                }))
             }
             Syntax::Negate(operand) => {
                 let operand = self.meaning(operand)?;
@@ -128,7 +148,11 @@ impl Elaborator<'_> {
                     Meaning::Weights(weights) => scaled(weights, &-Coefficient::one()),
                 })
             }
-            Syntax::Binary { operator, left, right } => {
+            Syntax::Binary {
+                operator,
+                left,
+                right,
+            } => {
                 let (left, right) = (self.meaning(left)?, self.meaning(right)?);
                 let refuse = |problem| self.expression.error(node.span, problem);
                 let kind = binary_kind(*operator, left.kind(), right.kind()).map_err(refuse)?;
@@ -141,7 +165,8 @@ impl Elaborator<'_> {
     fn call(&mut self, node: &Node, call: &Call) -> Result<Meaning> {
         let expression = self.expression;
         let Some(method) = method::find(&call.function) else {
-            let known: Vec<&'static str> = METHODS.iter().map(|method| method.signature.name).collect();
+            let known: Vec<&'static str> =
+                METHODS.iter().map(|method| method.signature.name).collect();
             let problem = Problem::UnknownFunction {
                 function: call.function.clone(),
                 near: near_names(&call.function, known.iter().copied()),
@@ -150,8 +175,8 @@ impl Elaborator<'_> {
             return Err(expression.error(call.function_span, problem).into());
         };
         let signature = &method.signature;
-        let bound =
-            method::bind(signature, call).map_err(|(span, problem)| expression.error(span, problem))?;
+        let bound = method::bind(signature, call)
+            .map_err(|(span, problem)| expression.error(span, problem))?;
 
         let mut operands = Vec::with_capacity(bound.operands.len());
         let mut kinds = Vec::with_capacity(bound.operands.len());
@@ -164,11 +189,18 @@ impl Elaborator<'_> {
                 operands.push(weights.terms);
             }
         }
-        let kind = signature.kinds.result(&kinds).map_err(|(index, expected)| {
-            let function = call.function.clone();
-            let problem = Problem::OperandKind { function, expected, found: kinds[index] };
-            expression.error(bound.operands[index].span, problem)
-        })?;
+        let kind = signature
+            .kinds
+            .result(&kinds)
+            .map_err(|(index, expected)| {
+                let function = call.function.clone();
+                let problem = Problem::OperandKind {
+                    function,
+                    expected,
+                    found: kinds[index],
+                };
+                expression.error(bound.operands[index].span, problem)
+            })?;
 
         let mut arguments = Arguments::default();
         for (parameter, given) in bound.parameters {
@@ -187,7 +219,9 @@ impl Elaborator<'_> {
                     expected: parameter.value.describe().to_owned(),
                     found: given.map_or_else(|| "nothing".to_owned(), |given| format!("`{given}`")),
                 };
-                return Err(expression.error(given.map_or(node.span, |given| given.span), problem).into());
+                return Err(expression
+                    .error(given.map_or(node.span, |given| given.span), problem)
+                    .into());
             }
         }
         let operation =
@@ -195,11 +229,24 @@ impl Elaborator<'_> {
 
         let text = node.to_string();
         // A method is a function of its text, so the same text is the same vector, and may cancel.
-        let index = self.calls.iter().position(|known| known.text == text).unwrap_or_else(|| {
-            self.calls.push(PlannedCall { operation, operands, text, span: node.span });
-            self.calls.len() - 1
-        });
-        Ok(Meaning::Weights(Weights { kind, terms: Terms::one(Source::Call(index)), anchor }))
+        let index = self
+            .calls
+            .iter()
+            .position(|known| known.text == text)
+            .unwrap_or_else(|| {
+                self.calls.push(PlannedCall {
+                    operation,
+                    operands,
+                    text,
+                    span: node.span,
+                });
+                self.calls.len() - 1
+            });
+        Ok(Meaning::Weights(Weights {
+            kind,
+            terms: Terms::one(Source::Call(index)),
+            anchor,
+        }))
     }
 
     /// The value of a constant expression; none when it has anything but numbers in it.
@@ -207,19 +254,28 @@ impl Elaborator<'_> {
         match &node.syntax {
             Syntax::Scalar(value) => Some(value.clone()),
             Syntax::Negate(operand) => self.constant(operand).map(|value| -value),
-            Syntax::Binary { operator, left, right } => {
-                scalar(*operator, &self.constant(left)?, &self.constant(right)?).ok()
-            }
+            Syntax::Binary {
+                operator,
+                left,
+                right,
+            } => scalar(*operator, &self.constant(left)?, &self.constant(right)?).ok(),
             Syntax::Atom(_) | Syntax::Call(_) => None,
         }
     }
 }
 
 fn scaled(weights: Weights, factor: &Coefficient) -> Meaning {
-    Meaning::Weights(Weights { terms: weights.terms.scaled(factor), ..weights })
+    Meaning::Weights(Weights {
+        terms: weights.terms.scaled(factor),
+        ..weights
+    })
 }
 
-fn scalar(operator: Operator, left: &Coefficient, right: &Coefficient) -> Result<Coefficient, Problem> {
+fn scalar(
+    operator: Operator,
+    left: &Coefficient,
+    right: &Coefficient,
+) -> Result<Coefficient, Problem> {
     match operator {
         Operator::Add => Ok(left + right),
         Operator::Subtract => Ok(left - right),
@@ -229,17 +285,32 @@ fn scalar(operator: Operator, left: &Coefficient, right: &Coefficient) -> Result
 }
 
 /// The meaning of an operation whose kinds were found to fit.
-fn combine(operator: Operator, kind: Kind, left: Meaning, right: Meaning) -> Result<Meaning, Problem> {
+fn combine(
+    operator: Operator,
+    kind: Kind,
+    left: Meaning,
+    right: Meaning,
+) -> Result<Meaning, Problem> {
     match (left, right) {
-        (Meaning::Scalar(left), Meaning::Scalar(right)) => scalar(operator, &left, &right).map(Meaning::Scalar),
+        (Meaning::Scalar(left), Meaning::Scalar(right)) => {
+            scalar(operator, &left, &right).map(Meaning::Scalar)
+        }
         (Meaning::Scalar(factor), Meaning::Weights(weights)) => Ok(scaled(weights, &factor)),
         (Meaning::Weights(weights), Meaning::Scalar(factor)) => {
             let one = Coefficient::one();
-            let factor = if operator == Operator::Divide { scalar(operator, &one, &factor)? } else { factor };
+            let factor = if operator == Operator::Divide {
+                scalar(operator, &one, &factor)?
+            } else {
+                factor
+            };
             Ok(scaled(weights, &factor))
         }
         (Meaning::Weights(mut left), Meaning::Weights(right)) => {
-            let sign = if operator == Operator::Subtract { -Coefficient::one() } else { Coefficient::one() };
+            let sign = if operator == Operator::Subtract {
+                -Coefficient::one()
+            } else {
+                Coefficient::one()
+            };
             left.terms.add_all(&right.terms, &sign);
             let anchor = match (left.kind, right.kind) {
                 // A difference of models is told apart from what was subtracted.
@@ -248,7 +319,11 @@ fn combine(operator: Operator, kind: Kind, left: Meaning, right: Meaning) -> Res
                 (Kind::Model, _) => left.anchor,
                 _ => left.anchor.or(right.anchor),
             };
-            Ok(Meaning::Weights(Weights { kind, terms: left.terms, anchor }))
+            Ok(Meaning::Weights(Weights {
+                kind,
+                terms: left.terms,
+                anchor,
+            }))
         }
     }
 }

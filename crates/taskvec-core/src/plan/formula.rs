@@ -34,7 +34,10 @@ impl<S: Ord + Copy> Terms<S> {
 
     /// Adds `coefficient·source`.
     pub(crate) fn add(&mut self, source: S, coefficient: &Coefficient) {
-        let sum = self.0.get(&source).map_or_else(|| coefficient.clone(), |known| known + coefficient);
+        let sum = self
+            .0
+            .get(&source)
+            .map_or_else(|| coefficient.clone(), |known| known + coefficient);
         if sum.is_zero() {
             self.0.remove(&source);
         } else {
@@ -57,7 +60,9 @@ impl<S: Ord + Copy> Terms<S> {
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (S, &Coefficient)> {
-        self.0.iter().map(|(source, coefficient)| (*source, coefficient))
+        self.0
+            .iter()
+            .map(|(source, coefficient)| (*source, coefficient))
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -102,7 +107,10 @@ pub(crate) struct Step {
 
 impl std::fmt::Debug for Step {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Step").field("operands", &self.operands).finish_non_exhaustive()
+        formatter
+            .debug_struct("Step")
+            .field("operands", &self.operands)
+            .finish_non_exhaustive()
     }
 }
 
@@ -111,7 +119,9 @@ impl TensorFormula {
     pub(crate) fn single(&self) -> Option<usize> {
         let mut terms = self.terms.iter();
         match (terms.next(), terms.next()) {
-            (Some((Operand::Input(input), coefficient)), None) if coefficient.is_one() => Some(input),
+            (Some((Operand::Input(input), coefficient)), None) if coefficient.is_one() => {
+                Some(input)
+            }
             _ => None,
         }
     }
@@ -163,12 +173,24 @@ impl Lowering<'_> {
         lowered
     }
 
-    fn step(&mut self, index: usize, call: &PlannedCall, method: &Arc<dyn StreamingMethod>) -> usize {
+    fn step(
+        &mut self,
+        index: usize,
+        call: &PlannedCall,
+        method: &Arc<dyn StreamingMethod>,
+    ) -> usize {
         if let Some(step) = self.placed.get(&index) {
             return *step;
         }
-        let operands = call.operands.iter().map(|operand| self.lower(operand)).collect();
-        self.steps.push(Step { method: Arc::clone(method), operands });
+        let operands = call
+            .operands
+            .iter()
+            .map(|operand| self.lower(operand))
+            .collect();
+        self.steps.push(Step {
+            method: Arc::clone(method),
+            operands,
+        });
         self.placed.insert(index, self.steps.len() - 1);
         self.steps.len() - 1
     }

@@ -44,11 +44,21 @@ pub(super) struct Inputs<'a> {
 
 impl<'a> Inputs<'a> {
     pub(super) fn new(bindings: &'a Bindings, library: &'a Library) -> Self {
-        Self { bindings, library, references: Vec::new(), opened: Vec::new() }
+        Self {
+            bindings,
+            library,
+            references: Vec::new(),
+            opened: Vec::new(),
+        }
     }
 
     /// The index of the atom's checkpoint, opened now if it was not before.
-    pub(super) fn open(&mut self, expression: &Expression, atom: &Atom, span: Span) -> Result<usize> {
+    pub(super) fn open(
+        &mut self,
+        expression: &Expression,
+        atom: &Atom,
+        span: Span,
+    ) -> Result<usize> {
         let reference = match atom {
             Atom::Name(name) => self.bindings.names.get(name).cloned().ok_or_else(|| {
                 let problem = Problem::UnknownName {
@@ -59,11 +69,16 @@ impl<'a> Inputs<'a> {
                 expression.error(span, problem)
             })?,
             Atom::Quoted(text) => text.parse()?,
-            Atom::Embedded { scheme, name } => Reference::Embedded { scheme: scheme.clone(), name: name.clone() },
+            Atom::Embedded { scheme, name } => Reference::Embedded {
+                scheme: scheme.clone(),
+                name: name.clone(),
+            },
         };
         // Two spellings of one path are one checkpoint, so that their coefficients can cancel.
         let identity = match &reference {
-            Reference::Path(path) => fs::canonicalize(path).map_or_else(|_| reference.clone(), Reference::Path),
+            Reference::Path(path) => {
+                fs::canonicalize(path).map_or_else(|_| reference.clone(), Reference::Path)
+            }
             _ => reference.clone(),
         };
         if let Some(index) = self.references.iter().position(|known| *known == identity) {
@@ -71,7 +86,10 @@ impl<'a> Inputs<'a> {
         }
         let checkpoint = Checkpoint::open(&reference, self.library)?;
         self.references.push(identity);
-        self.opened.push(Input { name: atom.to_string(), checkpoint });
+        self.opened.push(Input {
+            name: atom.to_string(),
+            checkpoint,
+        });
         Ok(self.opened.len() - 1)
     }
 

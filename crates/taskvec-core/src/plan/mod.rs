@@ -58,7 +58,9 @@ pub struct PlannedTensor {
 #[derive(Debug, Clone)]
 pub(crate) enum Production {
     /// From a checkpoint, unchanged.
-    Copy { input: usize },
+    Copy {
+        input: usize,
+    },
     Compute(TensorFormula),
 }
 
@@ -128,7 +130,9 @@ impl Plan {
 
     /// The checkpoints, each once, in the order in which the expression names them, with the atom that names each.
     pub fn inputs(&self) -> impl Iterator<Item = (&str, &Checkpoint)> {
-        self.inputs.iter().map(|input| (input.name.as_str(), &input.checkpoint))
+        self.inputs
+            .iter()
+            .map(|input| (input.name.as_str(), &input.checkpoint))
     }
 
     /// The model whose config, tokenizer, dtypes and shards the result takes; none when the result is a vector.
@@ -194,7 +198,12 @@ impl Plan {
             .map(|(name, _)| name.as_str())
             .collect();
         let placed: BTreeSet<&str> = order.iter().copied().collect();
-        order.extend(self.tensors.keys().map(String::as_str).filter(|name| !placed.contains(name)));
+        order.extend(
+            self.tensors
+                .keys()
+                .map(String::as_str)
+                .filter(|name| !placed.contains(name)),
+        );
         order
     }
 }
@@ -202,7 +211,10 @@ impl Plan {
 impl PlannedTensor {
     /// Number of elements.
     pub fn element_count(&self) -> u64 {
-        self.shape.iter().map(|&dimension| dimension as u64).product()
+        self.shape
+            .iter()
+            .map(|&dimension| dimension as u64)
+            .product()
     }
 
     /// Bytes of the stored tensor. The plan's inputs were validated, so the size is known to fit.
@@ -213,15 +225,31 @@ impl PlannedTensor {
 
 fn plan_tensor(elaboration: &Elaboration, options: &PlanOptions, name: &str) -> PlannedTensor {
     // The first to have it is the layout wherever the layout has it.
-    let holder = |input: &usize| elaboration.inputs[*input].checkpoint.tensors().contains_key(name);
+    let holder = |input: &usize| {
+        elaboration.inputs[*input]
+            .checkpoint
+            .tensors()
+            .contains_key(name)
+    };
     let layout = elaboration.layout();
-    let source = Some(layout).filter(holder).or_else(|| (0..elaboration.inputs.len()).find(holder)).unwrap_or(layout);
+    let source = Some(layout)
+        .filter(holder)
+        .or_else(|| (0..elaboration.inputs.len()).find(holder))
+        .unwrap_or(layout);
     let info = &elaboration.inputs[source].checkpoint.tensors()[name];
     let shape = info.shape.clone();
     if FloatFormat::of(info.dtype).is_none() {
-        return PlannedTensor { dtype: info.dtype, shape, production: Production::Copy { input: source } };
+        return PlannedTensor {
+            dtype: info.dtype,
+            shape,
+            production: Production::Copy { input: source },
+        };
     }
-    let default = if elaboration.kind == Kind::Model { info.dtype } else { Dtype::F32 };
+    let default = if elaboration.kind == Kind::Model {
+        info.dtype
+    } else {
+        Dtype::F32
+    };
     let dtype = options.output_dtype.unwrap_or(default);
     let formula = elaboration.lower(name);
     let production = match formula.single() {
@@ -230,7 +258,11 @@ fn plan_tensor(elaboration: &Elaboration, options: &PlanOptions, name: &str) -> 
         }
         _ => Production::Compute(formula),
     };
-    PlannedTensor { dtype, shape, production }
+    PlannedTensor {
+        dtype,
+        shape,
+        production,
+    }
 }
 
 #[cfg(test)]

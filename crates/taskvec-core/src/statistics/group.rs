@@ -66,9 +66,20 @@ impl Group {
     pub fn of(tensor: &str) -> Self {
         let parts: Vec<&str> = tensor.split('.').collect();
         let is_list = |part: &str| matches!(part, "layers" | "layer" | "h" | "blocks" | "block");
-        let layer = parts.windows(2).find(|pair| is_list(pair[0])).and_then(|pair| pair[1].parse().ok());
-        let any = |wanted: &[&str]| parts.iter().any(|part| wanted.iter().any(|wanted| part == wanted));
-        let within = |wanted: &[&str]| parts.iter().any(|part| wanted.iter().any(|wanted| part.contains(wanted)));
+        let layer = parts
+            .windows(2)
+            .find(|pair| is_list(pair[0]))
+            .and_then(|pair| pair[1].parse().ok());
+        let any = |wanted: &[&str]| {
+            parts
+                .iter()
+                .any(|part| wanted.iter().any(|wanted| part == wanted))
+        };
+        let within = |wanted: &[&str]| {
+            parts
+                .iter()
+                .any(|part| wanted.iter().any(|wanted| part.contains(wanted)))
+        };
         let module = if within(&["norm", "ln_"]) {
             Module::Norm
         } else if any(&["lm_head", "embed_out"]) {
@@ -111,11 +122,31 @@ mod tests {
     fn names_of_common_architectures() {
         for (name, layer, module) in [
             ("model.embed_tokens.weight", None, Module::Embedding),
-            ("model.layers.12.self_attn.q_proj.bias", Some(12), Module::AttentionQuery),
-            ("model.layers.0.self_attn.q_norm.weight", Some(0), Module::Norm),
-            ("model.layers.0.post_attention_layernorm.weight", Some(0), Module::Norm),
-            ("model.layers.3.mlp.experts.7.up_proj.weight", Some(3), Module::Mlp),
-            ("transformer.h.5.attn.c_attn.weight", Some(5), Module::Attention),
+            (
+                "model.layers.12.self_attn.q_proj.bias",
+                Some(12),
+                Module::AttentionQuery,
+            ),
+            (
+                "model.layers.0.self_attn.q_norm.weight",
+                Some(0),
+                Module::Norm,
+            ),
+            (
+                "model.layers.0.post_attention_layernorm.weight",
+                Some(0),
+                Module::Norm,
+            ),
+            (
+                "model.layers.3.mlp.experts.7.up_proj.weight",
+                Some(3),
+                Module::Mlp,
+            ),
+            (
+                "transformer.h.5.attn.c_attn.weight",
+                Some(5),
+                Module::Attention,
+            ),
             ("model.norm.weight", None, Module::Norm),
             ("lm_head.weight", None, Module::LmHead),
             ("score.weight", None, Module::Other),

@@ -22,13 +22,14 @@ use super::sums::{sum, sum_of_squares};
 use crate::coefficient::Coefficient;
 use crate::error::Result;
 use crate::execute::{
-    Chunk, Computation, Consumer, FloatFormat, Job, Ordered, Part, Progress, Root, RunOptions, run, widen,
+    Chunk, Computation, Consumer, FloatFormat, Job, Ordered, Part, Progress, Root, RunOptions, run,
+    widen,
 };
 use crate::expression::Kind;
 use crate::plan::{Operand, Plan, PlannedTensor, Production, TensorFormula, Terms};
 
 /// Elements summed at once; fixed, because sums depend on it.
-const BLOCK_ELEMENTS: usize = 1 << 16;
+const BLOCK_ELEMENTS: usize = 1 << 14;
 
 /// How a plan is inspected.
 #[derive(Debug, Clone, Copy, Default)]
@@ -81,17 +82,23 @@ impl WeightStatistics {
 
     /// `‖d‖ / ‖θ‖`; none without an origin or where that is zero.
     pub fn relative_norm(&self) -> Option<f64> {
-        self.origin_sum_of_squares.filter(|origin| *origin > 0.0).map(|origin| (self.sum_of_squares / origin).sqrt())
+        self.origin_sum_of_squares
+            .filter(|origin| *origin > 0.0)
+            .map(|origin| (self.sum_of_squares / origin).sqrt())
     }
 
     /// `⟨r, d⟩ / ‖d‖²`: the share of the change that survives the rounding of the output.
     pub fn survival(&self) -> Option<f64> {
-        self.rounding.filter(|_| self.sum_of_squares > 0.0).map(|(kept, _)| kept / self.sum_of_squares)
+        self.rounding
+            .filter(|_| self.sum_of_squares > 0.0)
+            .map(|(kept, _)| kept / self.sum_of_squares)
     }
 
     /// `‖r − d‖ / ‖d‖`: how much the rounding of the output adds to the change, as a share of it.
     pub fn rounding_error(&self) -> Option<f64> {
-        self.rounding.filter(|_| self.sum_of_squares > 0.0).map(|(_, lost)| (lost / self.sum_of_squares).sqrt())
+        self.rounding
+            .filter(|_| self.sum_of_squares > 0.0)
+            .map(|(_, lost)| (lost / self.sum_of_squares).sqrt())
     }
 
     /// Adds what was found elsewhere.
@@ -149,20 +156,39 @@ pub fn inspect(
     options: &InspectOptions<'_>,
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Result<Inspection> {
-    let inspected: Vec<Inspected<'_>> =
-        plan.tensors_in_file_order().into_iter().filter_map(|name| Inspected::new(plan, name)).collect();
+    let inspected: Vec<Inspected<'_>> = plan
+        .tensors_in_file_order()
+        .into_iter()
+        .filter_map(|name| Inspected::new(plan, name))
+        .collect();
     let run_options = RunOptions {
         threads: options.threads,
         chunk: Chunk::Elements(BLOCK_ELEMENTS as u64),
         cancelled: options.cancelled,
         progress,
-        bytes_total: inspected.iter().map(|tensor| tensor.elements * CHANGE.size_bytes() as u64).sum(),
+        bytes_total: inspected
+            .iter()
+            .map(|tensor| tensor.elements * CHANGE.size_bytes() as u64)
+            .sum(),
     };
-    let summary = Summary { tensors: &inspected, found: inspected.iter().map(|_| Mutex::default()).collect() };
-    run(inspected.len(), &|index| Job::Compute(inspected[index].computation(plan)), &summary, &run_options)?;
-    let found = summary.found.into_iter().map(|found| found.into_inner().unwrap_or_default().1);
+    let summary = Summary {
+        tensors: &inspected,
+        found: inspected.iter().map(|_| Mutex::default()).collect(),
+    };
+    run(
+        inspected.len(),
+        &|index| Job::Compute(inspected[index].computation(plan)),
+        &summary,
+        &run_options,
+    )?;
+    let found = summary
+        .found
+        .into_iter()
+        .map(|found| found.into_inner().unwrap_or_default().1);
     let names = inspected.iter().map(|tensor| tensor.name.to_owned());
-    let origin = plan.origin_input().map(|input| plan.input(input).name.clone());
+    let origin = plan
+        .origin_input()
+        .map(|input| plan.input(input).name.clone());
     Ok(Inspection {
         kind: plan.kind(),
         expression: plan.expression().to_string(),
@@ -193,9 +219,10 @@ impl<'a> Inspected<'a> {
         let format = FloatFormat::of(tensor.dtype)?;
         let formula = match &tensor.production {
             Production::Compute(formula) => formula.clone(),
-            Production::Copy { input } => {
-                TensorFormula { steps: Vec::new(), terms: Terms::one(Operand::Input(*input)) }
-            }
+            Production::Copy { input } => TensorFormula {
+                steps: Vec::new(),
+                terms: Terms::one(Operand::Input(*input)),
+            },
         };
         let is_model = plan.kind() == Kind::Model;
         let mut change = formula.terms.clone();
@@ -203,15 +230,35 @@ impl<'a> Inspected<'a> {
             change.add(Operand::Input(template), &-Coefficient::one());
         }
         let has_tensor = |input: &usize| plan.input(*input).checkpoint.tensors().contains_key(name);
-        let origin = plan.origin_input().filter(has_tensor).map(|input| Terms::one(Operand::Input(input)));
+        let origin = plan
+            .origin_input()
+            .filter(has_tensor)
+            .map(|input| Terms::one(Operand::Input(input)));
         let stored = Some(format).filter(|format| format.size_bytes() < CHANGE.size_bytes());
-        Some(Self { name, elements: tensor.element_count(), formula, change, origin, stored, is_model })
+        Some(Self {
+            name,
+            elements: tensor.element_count(),
+            formula,
+            change,
+            origin,
+            stored,
+            is_model,
+        })
     }
 
     fn computation(&self, plan: &Plan) -> Computation {
-        let mut roots = vec![Root { terms: &self.change, format: CHANGE }];
-        roots.extend(self.origin.as_ref().map(|terms| Root { terms, format: CHANGE }));
-        roots.extend(self.stored.map(|format| Root { terms: &self.formula.terms, format }));
+        let mut roots = vec![Root {
+            terms: &self.change,
+            format: CHANGE,
+        }];
+        roots.extend(self.origin.as_ref().map(|terms| Root {
+            terms,
+            format: CHANGE,
+        }));
+        roots.extend(self.stored.map(|format| Root {
+            terms: &self.formula.terms,
+            format,
+        }));
         Computation::new(plan, self.name, self.elements, &self.formula, &roots)
     }
 
@@ -229,15 +276,29 @@ impl<'a> Inspected<'a> {
         let rounding = stored.map(|stored| {
             // Differences of values of few bits are exact in double precision.
             let arrived = |index: usize| {
-                let from = if self.is_model { origin.as_ref().map_or(0.0, |origin| f64::from(origin[index])) } else { 0.0 };
+                let from = if self.is_model {
+                    origin
+                        .as_ref()
+                        .map_or(0.0, |origin| f64::from(origin[index]))
+                } else {
+                    0.0
+                };
                 f64::from(stored[index]) - from
             };
-            let kept = sum(change.len(), |index| arrived(index) * f64::from(change[index]));
-            let lost = sum(change.len(), |index| (arrived(index) - f64::from(change[index])).powi(2));
+            let kept = sum(change.len(), |index| {
+                arrived(index) * f64::from(change[index])
+            });
+            let lost = sum(change.len(), |index| {
+                (arrived(index) - f64::from(change[index])).powi(2)
+            });
             (kept, lost)
         });
-        let count = |wanted: fn(f32) -> bool| change.iter().filter(|&&value| wanted(value)).count() as u64;
-        let largest = change.iter().filter(|value| value.is_finite()).fold(0f32, |largest, value| largest.max(value.abs()));
+        let count =
+            |wanted: fn(f32) -> bool| change.iter().filter(|&&value| wanted(value)).count() as u64;
+        let largest = change
+            .iter()
+            .filter(|value| value.is_finite())
+            .fold(0f32, |largest, value| largest.max(value.abs()));
         WeightStatistics {
             elements: change.len() as u64,
             zeros: count(|value| value == 0.0),

@@ -21,7 +21,9 @@ pub(crate) fn sum(count: usize, term: impl Fn(usize) -> f64) -> f64 {
 
 /// `Σ x²`.
 pub(crate) fn sum_of_squares(values: &[f32]) -> f64 {
-    sum(values.len(), |index| f64::from(values[index]) * f64::from(values[index]))
+    sum(values.len(), |index| {
+        f64::from(values[index]) * f64::from(values[index])
+    })
 }
 
 #[cfg(test)]
@@ -31,7 +33,10 @@ mod tests {
     #[test]
     fn every_element_counts_once() {
         for count in [0, 1, 15, 16, 17, 100] {
-            assert_eq!(sum(count, |index| index as f64), (0..count).sum::<usize>() as f64);
+            assert_eq!(
+                sum(count, |index| index as f64),
+                (0..count).sum::<usize>() as f64
+            );
         }
         assert_eq!(sum_of_squares(&[3.0, 4.0]), 25.0);
     }

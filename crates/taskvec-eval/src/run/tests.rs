@@ -7,8 +7,7 @@ use crate::generator::{
     Completion, EngineError, Finish, GenerateRequest, Generator, Likelihood, LikelihoodRequest,
     Prompt, Sampling,
 };
-use crate::micro::{MicroTask, Split};
-use crate::task::{PromptForm, Registry, Selection};
+use crate::task::{PromptForm, Protocol, Registry, Selection};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -25,20 +24,21 @@ struct Scripted {
 impl Scripted {
     fn new() -> Self {
         let mut answers = BTreeMap::new();
-        for task in [MicroTask::Gsm, MicroTask::Bbh, MicroTask::Chat] {
-            for &condition in task.conditions() {
-                for index in 0..20 {
-                    let item = task
-                        .generate(Split::Test, 0, index)
-                        .with_condition(condition, 0)
-                        .unwrap();
-                    let text = if index % 2 == 0 {
-                        item.direct.clone()
-                    } else {
-                        " I do not know.".to_owned()
-                    };
-                    answers.insert(item.base_prompt(), text);
-                }
+        for cell in run_cells("micro-gsm,micro-chat", &Condition::ALL) {
+            let selection = Selection {
+                condition: cell.condition,
+                ..options().selection
+            };
+            let Protocol::Generative(protocol) = cell.task.protocol() else {
+                panic!("a multiple-choice task")
+            };
+            for (index, document) in cell.task.documents(&selection).unwrap().iter().enumerate() {
+                let text = match (index % 2 == 0, cell.task.name()) {
+                    (true, "micro-chat") => document.reference.clone(),
+                    (true, _) => format!(" The answer is {}.", document.reference),
+                    (false, _) => " I do not know.".to_owned(),
+                };
+                answers.insert(protocol.prompt(document, PromptForm::Base), text);
             }
         }
         Self {

@@ -7,10 +7,16 @@ use crate::condition::Condition;
 use crate::error::{Error, Result};
 use crate::generator::{Completion, Message, Prompt};
 use crate::micro::{Extraction, Item, MicroTask, score};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Documents asked by default: 95 % intervals of at most ±5.7 points, in seconds on a laptop.
 const DEFAULT_LIMIT: usize = 300;
+
+/// Chat has not many more distinct test items than this.
+const DEFAULT_CHAT_LIMIT: usize = 150;
+
+/// How many items are looked at for each document wanted, before fewer are taken to be all there are.
+const DRAWS_PER_DOCUMENT: u64 = 20;
 
 /// Adapts a [`MicroTask`] to [`Task`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,23 +51,38 @@ impl Task for MicroBenchmark {
     }
 
     fn default_limit(&self) -> usize {
-        DEFAULT_LIMIT
+        match self.0 {
+            MicroTask::Chat => DEFAULT_CHAT_LIMIT,
+            _ => DEFAULT_LIMIT,
+        }
     }
 
+    /// Distinct documents: an item whose text an earlier one has is passed over, since the same question
+    /// twice is one observation and not two. Where a task has fewer distinct items than asked for (chat has
+    /// some 300 test items), those that there are.
     fn documents(&self, selection: &Selection) -> Result<Vec<Document>> {
-        (0..selection.limit.unwrap_or(DEFAULT_LIMIT) as u64)
-            .map(|index| {
-                self.0
-                    .generate(selection.split, selection.seed, index)
-                    .with_condition(selection.condition, selection.seed)
-                    .map(Document::from)
-                    .ok_or_else(|| Error::UnsupportedCondition {
-                        task: self.0.name().to_owned(),
-                        condition: selection.condition,
-                        supported: self.0.conditions().to_vec(),
-                    })
-            })
-            .collect()
+        let limit = selection.limit.unwrap_or(self.default_limit());
+        let draws = (limit as u64).saturating_mul(DRAWS_PER_DOCUMENT);
+        let mut seen = BTreeSet::new();
+        let mut documents = Vec::new();
+        for index in 0..draws {
+            if documents.len() == limit {
+                break;
+            }
+            let item = self.0.generate(selection.split, selection.seed, index);
+            if !seen.insert((item.support.clone(), item.question.clone())) {
+                continue;
+            }
+            let item = item
+                .with_condition(selection.condition, selection.seed)
+                .ok_or_else(|| Error::UnsupportedCondition {
+                    task: self.0.name().to_owned(),
+                    condition: selection.condition,
+                    supported: self.0.conditions().to_vec(),
+                })?;
+            documents.push(Document::from(item));
+        }
+        Ok(documents)
     }
 
     fn protocol(&self) -> Protocol<'_> {
@@ -161,6 +182,27 @@ mod tests {
             })
             .unwrap();
         assert_eq!(longer[..9], documents[..]);
+    }
+
+    #[test]
+    fn documents_are_distinct_and_as_many_as_promised() {
+        for task in MicroTask::ALL.map(MicroBenchmark) {
+            let documents = task.documents(&Selection::test()).unwrap();
+            assert_eq!(documents.len(), task.default_limit(), "{}", task.name());
+            let texts: BTreeSet<(&str, &str)> = documents
+                .iter()
+                .map(|document| (document.support.as_str(), document.question.as_str()))
+                .collect();
+            assert_eq!(texts.len(), documents.len(), "{}", task.name());
+        }
+        let chat = MicroBenchmark(MicroTask::Chat);
+        let all = chat
+            .documents(&Selection {
+                limit: Some(5_000),
+                ..Selection::test()
+            })
+            .unwrap();
+        assert!((200..400).contains(&all.len()), "{}", all.len());
     }
 
     #[test]

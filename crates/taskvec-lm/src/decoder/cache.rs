@@ -17,7 +17,11 @@ impl KeyValueCache {
     /// An empty cache with room for `capacity` positions of `batch` sequences.
     #[must_use]
     pub fn new(config: &DecoderConfig, batch: usize, capacity: usize, device: &Device) -> Self {
-        let shape = [batch, capacity, config.num_key_value_heads * config.head_dim];
+        let shape = [
+            batch,
+            capacity,
+            config.num_key_value_heads * config.head_dim,
+        ];
         let layers = (0..config.num_hidden_layers)
             .map(|_| Some((Tensor::zeros(shape, device), Tensor::zeros(shape, device))))
             .collect();

@@ -145,7 +145,11 @@ impl Decoder {
     /// Logits `[N, V]` of hidden states `[N, C]`.
     pub fn logits(&self, hidden: Tensor<2>) -> Tensor<2> {
         match &self.head {
-            Some(head) => module::linear(hidden, head.weight.val(), head.bias.as_ref().map(Param::val)),
+            Some(head) => module::linear(
+                hidden,
+                head.weight.val(),
+                head.bias.as_ref().map(Param::val),
+            ),
             None => hidden.matmul(self.embedding.val().transpose()),
         }
     }

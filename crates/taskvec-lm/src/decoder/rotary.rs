@@ -20,9 +20,8 @@ impl RotaryTable {
     pub fn new(positions: usize, head_dim: usize, theta: f64) -> Self {
         let half = head_dim / 2;
         let angles = (0..positions).flat_map(|position| {
-            (0..half).map(move |pair| {
-                position as f64 / theta.powf(2.0 * pair as f64 / head_dim as f64)
-            })
+            (0..half)
+                .map(move |pair| position as f64 / theta.powf(2.0 * pair as f64 / head_dim as f64))
         });
         let (cos, sin): (Vec<f32>, Vec<f32>) = angles
             .map(|angle| (angle.cos() as f32, angle.sin() as f32))

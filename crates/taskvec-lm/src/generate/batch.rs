@@ -1,5 +1,7 @@
 //! Decoding one batch: prefill, then a token for every live row at each step.
 
+use std::collections::BTreeMap;
+
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use taskvec_eval::generator::{Finish, Sampling};
 
@@ -80,10 +82,20 @@ impl Engine<'_> {
     ) -> Result<()> {
         let longest = jobs.iter().map(|job| job.prompt.len()).max().unwrap_or(0);
         let capacity = longest + jobs.iter().map(|job| job.max_new_tokens).max().unwrap_or(0);
-        let mut starts: Vec<usize> = jobs.iter().map(|job| longest - job.prompt.len()).collect();
-        let mut cache = KeyValueCache::new(&self.decoder.config, jobs.len(), capacity, self.device);
-        let prompts: Vec<&[u32]> = jobs.iter().map(|job| job.prompt).collect();
+        // Samples of one prompt share its prefill: a group of eight costs one.
+        let (prompts, prompt_of) = distinct(jobs);
+        let starts: Vec<usize> = prompts
+            .iter()
+            .map(|prompt| longest - prompt.len())
+            .collect();
+        let config = &self.decoder.config;
+        let mut cache = KeyValueCache::new(config, prompts.len(), capacity, self.device);
         let mut hidden = self.prefill(&prompts, &starts, &mut cache)?;
+        if prompts.len() < jobs.len() {
+            cache.select(&prompt_of);
+            hidden = hidden.select(0, self.indices(&prompt_of));
+        }
+        let mut starts: Vec<usize> = prompt_of.iter().map(|prompt| starts[*prompt]).collect();
         let mut rows: Vec<Row> = jobs
             .iter()
             .enumerate()
@@ -180,6 +192,12 @@ impl Engine<'_> {
         Tensor::from_data(TensorData::new(values, [batch, positions]), self.device)
     }
 
+    /// Row numbers as a tensor.
+    fn indices(&self, rows: &[usize]) -> Tensor<1, Int> {
+        let values: Vec<i32> = rows.iter().map(|row| *row as i32).collect();
+        Tensor::from_data(TensorData::new(values, [rows.len()]), self.device)
+    }
+
     /// Logits of hidden states `[N, C]`, read back in one piece.
     pub(super) fn logits(&self, hidden: Tensor<2>) -> Result<Logits> {
         let unreadable = |reason: String| Error::ReadTensor {
@@ -219,6 +237,22 @@ impl Engine<'_> {
             text: row.detokenizer.text(),
         }
     }
+}
+
+/// The different prompts, in order of appearance, and for every job the place of its own.
+fn distinct<'a>(jobs: &[Job<'a>]) -> (Vec<&'a [u32]>, Vec<usize>) {
+    let mut places: BTreeMap<&[u32], usize> = BTreeMap::new();
+    let mut prompts = Vec::new();
+    let prompt_of = jobs
+        .iter()
+        .map(|job| {
+            *places.entry(job.prompt).or_insert_with(|| {
+                prompts.push(job.prompt);
+                prompts.len() - 1
+            })
+        })
+        .collect();
+    (prompts, prompt_of)
 }
 
 /// `[B, T, C]` to the last position's `[B, C]`.

@@ -138,18 +138,29 @@ impl Curriculum {
 
     /// Equations without a story, as school books have them; loss on the results alone.
     fn drill(&self, random: &mut Random) -> Result<Example> {
-        let mut example = Example { tokens: Vec::new(), loss: Vec::new() };
+        let mut example = Example {
+            tokens: Vec::new(),
+            loss: Vec::new(),
+        };
         for _ in 0..DRILL {
             let value = random.between(1, 30);
             let (sign, operand, result) = match random.below(5) {
-                0 | 1 => ('+', random.between(1, 9), u32::checked_add as fn(u32, u32) -> Option<u32>),
+                0 | 1 => (
+                    '+',
+                    random.between(1, 9),
+                    u32::checked_add as fn(u32, u32) -> Option<u32>,
+                ),
                 2 | 3 => ('-', random.between(1, 9), u32::checked_sub as _),
                 _ => ('*', random.between(2, 3), u32::checked_mul as _),
             };
-            let Some(result) = result(value, operand).filter(|result| (1..=30).contains(result)) else {
+            let Some(result) = result(value, operand).filter(|result| (1..=30).contains(result))
+            else {
                 continue;
             };
-            for (text, loss) in [(format!(" {value}{sign}{operand}="), false), (format!("{result}."), true)] {
+            for (text, loss) in [
+                (format!(" {value}{sign}{operand}="), false),
+                (format!("{result}."), true),
+            ] {
                 let tokens = self.tokenizer.encode(&text)?;
                 example.loss.extend(tokens.iter().map(|_| loss));
                 example.tokens.extend(tokens);
@@ -192,5 +203,6 @@ fn perturbed(item: Item, random: &mut Random) -> Item {
         17..19 => Condition::Reordered,
         _ => Condition::Adversarial,
     };
-    item.with_condition(condition, random.next_u64()).unwrap_or(item)
+    item.with_condition(condition, random.next_u64())
+        .unwrap_or(item)
 }

@@ -30,6 +30,11 @@ pub const NAMES: [&str; 4] = ["base", "sft", "grpo", "target"];
 fn load(directory: &Path, device: &Device) -> Result<Model> {
     let expression: Expression = "model".parse().map_err(taskvec_core::Error::from)?;
     let bindings = Bindings::default().with("model", Reference::Path(directory.to_owned()));
-    let plan = Plan::build(&expression, &bindings, &Library::new(), &PlanOptions::default())?;
+    let plan = Plan::build(
+        &expression,
+        &bindings,
+        &Library::new(),
+        &PlanOptions::default(),
+    )?;
     Model::load(&plan, device)
 }

@@ -18,7 +18,9 @@ use taskvec_core::{Dtype, OutputOptions};
 use taskvec_eval::micro::MicroTask;
 use taskvec_eval::task::{Document, MicroBenchmark, PromptForm};
 
-use super::{CHAT_TEMPLATE, Curriculum, END_OF_TEXT, END_OF_TURN, MAX_POSITIONS, NAMES, config, tokenizer};
+use super::{
+    CHAT_TEMPLATE, Curriculum, END_OF_TEXT, END_OF_TURN, MAX_POSITIONS, NAMES, config, tokenizer,
+};
 use crate::decoder::Decoder;
 use crate::model::Model;
 use crate::tokenizer::Tokenizer;
@@ -142,9 +144,16 @@ impl World<'_> {
                 return Ok(None);
             };
             // Shipped weights are bf16, as published models' are; later stages start from what ships.
-            self.model(name, decoder)?.save(&destination, Dtype::Bf16, &OutputOptions::default(), None)?;
+            self.model(name, decoder)?.save(
+                &destination,
+                Dtype::Bf16,
+                &OutputOptions::default(),
+                None,
+            )?;
         }
-        Ok(Some(super::load(&destination, &self.device)?.decoder().clone()))
+        Ok(Some(
+            super::load(&destination, &self.device)?.decoder().clone(),
+        ))
     }
 
     fn model(&self, name: &str, decoder: Decoder) -> Result<Model> {
@@ -158,22 +167,33 @@ impl World<'_> {
         // Only target was taught to converse, so only target has a template to be asked in.
         let (tokenizer, tokens) = match name {
             "target" => (
-                self.tokenizer.with_eos_token(END_OF_TURN)?.with_chat_template(CHAT_TEMPLATE)?,
+                self.tokenizer
+                    .with_eos_token(END_OF_TURN)?
+                    .with_chat_template(CHAT_TEMPLATE)?,
                 vec![id(END_OF_TURN)?, id(END_OF_TEXT)?],
             ),
-            _ => (self.tokenizer.with_eos_token(END_OF_TEXT)?, vec![id(END_OF_TEXT)?]),
+            _ => (
+                self.tokenizer.with_eos_token(END_OF_TEXT)?,
+                vec![id(END_OF_TEXT)?],
+            ),
         };
         Ok(Model::new(decoder, tokenizer, MAX_POSITIONS, &self.device)?.with_end_tokens(tokens))
     }
 
     fn base(&self, observer: &mut dyn MicroObserver) -> Result<Option<Decoder>> {
-        let decoder = initialization::decoder(&config(self.tokenizer.vocab_size()), self.seed, &self.device);
+        let decoder = initialization::decoder(
+            &config(self.tokenizer.vocab_size()),
+            self.seed,
+            &self.device,
+        );
         let settings = SftConfig {
             learning_rate: 2e-3,
             warmup_steps: 100,
             ..self.supervised(self.lengths.base)
         };
-        self.supervise("base", &decoder, &settings, observer, |index| self.curriculum.base(index))
+        self.supervise("base", &decoder, &settings, observer, |index| {
+            self.curriculum.base(index)
+        })
     }
 
     fn sft(&self, base: &Decoder, observer: &mut dyn MicroObserver) -> Result<Option<Decoder>> {
@@ -182,7 +202,9 @@ impl World<'_> {
             warmup_steps: 30,
             ..self.supervised(self.lengths.sft)
         };
-        self.supervise("sft", base, &settings, observer, |index| self.curriculum.sft(index))
+        self.supervise("sft", base, &settings, observer, |index| {
+            self.curriculum.sft(index)
+        })
     }
 
     fn target(&self, base: &Decoder, observer: &mut dyn MicroObserver) -> Result<Option<Decoder>> {
@@ -191,7 +213,9 @@ impl World<'_> {
             warmup_steps: 50,
             ..self.supervised(self.lengths.target)
         };
-        self.supervise("target", base, &settings, observer, |index| self.curriculum.target(index))
+        self.supervise("target", base, &settings, observer, |index| {
+            self.curriculum.target(index)
+        })
     }
 
     fn supervised(&self, steps: u64) -> SftConfig {
@@ -218,7 +242,11 @@ impl World<'_> {
         let examples = (0..count).map(example).collect::<Result<Vec<_>>>()?;
         let workers = Workers::fitting(&start.config)?;
         let run = self.run_directory(name)?;
-        let mut stage = Stage { name, observer, measured: Measured::Supervised };
+        let mut stage = Stage {
+            name,
+            observer,
+            measured: Measured::Supervised,
+        };
         let outcome = sft::train(start, &examples, settings, workers, Some(&run), &mut stage)?;
         Ok(outcome.finished.then_some(outcome.decoder))
     }
@@ -249,8 +277,20 @@ impl World<'_> {
         };
         let workers = Workers::fitting(&base.config)?;
         let run = self.run_directory("grpo")?;
-        let mut stage = Stage { name: "grpo", observer, measured: Measured::Reinforced };
-        let outcome = grpo::train(base, &environment, &sampler, &settings, workers, Some(&run), &mut stage)?;
+        let mut stage = Stage {
+            name: "grpo",
+            observer,
+            measured: Measured::Reinforced,
+        };
+        let outcome = grpo::train(
+            base,
+            &environment,
+            &sampler,
+            &settings,
+            workers,
+            Some(&run),
+            &mut stage,
+        )?;
         Ok(outcome.finished.then_some(outcome.decoder))
     }
 
@@ -269,7 +309,8 @@ struct Stage<'a, M> {
 
 impl<M: Clone> Observer<M> for Stage<'_, M> {
     fn step(&mut self, metrics: &M, total_steps: u64) -> ControlFlow<()> {
-        self.observer.step(self.name, &(self.measured)(metrics.clone()), total_steps)
+        self.observer
+            .step(self.name, &(self.measured)(metrics.clone()), total_steps)
     }
 
     fn warn(&mut self, warning: &Warning) {

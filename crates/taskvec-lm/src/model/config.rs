@@ -470,7 +470,7 @@ mod tests {
             ("tie_word_embeddings", json!(1)),
             ("hidden_act", json!("gelu")),
             ("eos_token_id", json!([1.5])),
-            ("use_sliding_window", json!(true)),
+            ("layer_types", json!(["sliding_attention"])),
             ("quantization_config", json!({ "quant_method": "awq" })),
             ("rope_scaling", json!({ "type": "linear" })),
         ];
@@ -480,7 +480,7 @@ mod tests {
         assert_eq!(file, "model/config.json");
         let text = problems.join("\n");
         for name in edits.iter().map(|(name, _)| *name) {
-            let name = if name == "use_sliding_window" {
+            let name = if name == "layer_types" {
                 "sliding window"
             } else {
                 name

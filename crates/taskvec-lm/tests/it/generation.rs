@@ -200,6 +200,37 @@ fn seeds_make_samples() {
 }
 
 #[test]
+fn samples_of_one_prompt_share_its_prefill_and_nothing_else() {
+    let request = |text: &str, seed| GenerateRequest {
+        prompt: Prompt::Text(text.to_owned()),
+        max_new_tokens: 10,
+        stop: Vec::new(),
+        sampling: Sampling::random(1.0, seed),
+    };
+    let texts = [
+        "Anna has",
+        "Ben buys 12 more",
+        "Anna has",
+        "Anna has",
+        "a",
+        "Ben buys 12 more",
+    ];
+    let requests: Vec<GenerateRequest> = (0..)
+        .zip(texts)
+        .map(|(seed, text)| request(text, seed))
+        .collect();
+    let together = complete(LocalGenerator::new(model()).unwrap(), &requests);
+    for (request, expected) in requests.iter().zip(&together) {
+        let alone = complete(
+            LocalGenerator::new(model()).unwrap(),
+            std::slice::from_ref(request),
+        );
+        assert_eq!(alone[0], *expected);
+    }
+    assert_ne!(together[0], together[2]);
+}
+
+#[test]
 fn a_prompt_longer_than_one_prefill_is_the_same_prompt() {
     let model = model();
     let prompt: Vec<u32> = (0..700).map(|index| index * 31 % 290).collect();

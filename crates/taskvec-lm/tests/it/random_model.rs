@@ -56,7 +56,7 @@ impl Weights {
 pub(crate) fn tokenizer() -> Tokenizer {
     let corpus = (0..60).map(|index| {
         format!(
-            "Anna has {index} apples and buys {} more. Naïve 答え?",
+            "Anna has {index} apples and buys {} more. Naïve 答え? The quick brown fox jumps over a lazy dog.",
             index * 7
         )
     });
@@ -90,7 +90,7 @@ pub(crate) fn files(
     let json = |value: &Value| value.to_string().into_bytes();
     let mut files = tokenizer().files().clone();
     let config =
-        ModelConfig::new(config.clone(), max_positions, 297).to_json(taskvec_core::Dtype::F32);
+        ModelConfig::new(config.clone(), max_positions, 0).to_json(taskvec_core::Dtype::F32);
     files.insert("config.json".to_owned(), json(&Value::Object(config)));
     files.insert(
         "generation_config.json".to_owned(),

@@ -1,5 +1,7 @@
 //! The command as its users meet it: a command line in; exit code, stdout, stderr and files out.
 
+#![allow(clippy::unwrap_used, reason = "a test ends where something unforeseen happens")]
+
 mod checkpoint;
 mod examples;
 mod interruption;

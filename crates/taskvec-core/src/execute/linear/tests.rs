@@ -4,10 +4,22 @@ use proptest::prelude::*;
 
 use super::*;
 
-const FORMATS: [FloatFormat; 4] = [FloatFormat::Bf16, FloatFormat::F16, FloatFormat::F32, FloatFormat::F64];
+const FORMATS: [FloatFormat; 4] = [
+    FloatFormat::Bf16,
+    FloatFormat::F16,
+    FloatFormat::F32,
+    FloatFormat::F64,
+];
 
 fn exact_value(format: FloatFormat, bits: u64) -> BigRational {
-    let Decoded::Finite { negative, mantissa, exponent } = format.decode(bits) else { panic!("not finite") };
+    let Decoded::Finite {
+        negative,
+        mantissa,
+        exponent,
+    } = format.decode(bits)
+    else {
+        panic!("not finite")
+    };
     let power = BigRational::from_integer(2.into()).pow(exponent);
     let value = BigRational::from_integer(mantissa.into()) * power;
     if negative { -value } else { value }
@@ -20,7 +32,11 @@ fn reference_rounding(value: &BigRational, format: FloatFormat) -> u64 {
     let (mut below, mut above) = (0, format.infinity_bits());
     while above - below > 1 {
         let middle = below + (above - below) / 2;
-        if exact_value(format, middle) <= magnitude { below = middle } else { above = middle }
+        if exact_value(format, middle) <= magnitude {
+            below = middle
+        } else {
+            above = middle
+        }
     }
     let lower = exact_value(format, below);
     let upper = if above == format.infinity_bits() {
@@ -34,7 +50,11 @@ fn reference_rounding(value: &BigRational, format: FloatFormat) -> u64 {
         std::cmp::Ordering::Greater => above,
         std::cmp::Ordering::Equal => below + (below & 1),
     };
-    let sign = if value.is_negative() { 1 << (format.size_bytes() * 8 - 1) } else { 0 };
+    let sign = if value.is_negative() {
+        1 << (format.size_bytes() * 8 - 1)
+    } else {
+        0
+    };
     nearest | sign
 }
 
@@ -48,10 +68,15 @@ fn bytes(format: FloatFormat, bits: &[u64]) -> Vec<u8> {
 
 /// Runs the kernel and compares every element with the reference.
 fn check(terms: &[(&str, FloatFormat)], columns: &[Vec<u64>], output: FloatFormat) {
-    let terms: Vec<(Coefficient, FloatFormat)> =
-        terms.iter().map(|(text, format)| (text.parse().unwrap(), *format)).collect();
-    let stored: Vec<Vec<u8>> =
-        terms.iter().zip(columns).map(|((_, format), column)| bytes(*format, column)).collect();
+    let terms: Vec<(Coefficient, FloatFormat)> = terms
+        .iter()
+        .map(|(text, format)| (text.parse().unwrap(), *format))
+        .collect();
+    let stored: Vec<Vec<u8>> = terms
+        .iter()
+        .zip(columns)
+        .map(|((_, format), column)| bytes(*format, column))
+        .collect();
     let inputs: Vec<&[u8]> = stored.iter().map(Vec::as_slice).collect();
     let count = columns[0].len();
     let mut written = vec![0xaa; count * output.size_bytes()];
@@ -59,33 +84,58 @@ fn check(terms: &[(&str, FloatFormat)], columns: &[Vec<u64>], output: FloatForma
     LinearKernel::new(&terms, output).evaluate(&inputs, &mut written, &mut tally);
     let mut overflowed = 0;
     for index in 0..count {
-        let finite = terms.iter().zip(columns).all(|((_, format), column)| format.is_finite(column[index]));
+        let finite = terms
+            .iter()
+            .zip(columns)
+            .all(|((_, format), column)| format.is_finite(column[index]));
         if !finite {
             continue;
         }
-        let value = terms.iter().zip(columns).fold(BigRational::zero(), |sum, ((coefficient, format), column)| {
-            let number = BigRational::new(coefficient.numerator().clone(), coefficient.denominator().clone());
-            sum + number * exact_value(*format, column[index])
-        });
+        let value = terms.iter().zip(columns).fold(
+            BigRational::zero(),
+            |sum, ((coefficient, format), column)| {
+                let number = BigRational::new(
+                    coefficient.numerator().clone(),
+                    coefficient.denominator().clone(),
+                );
+                sum + number * exact_value(*format, column[index])
+            },
+        );
         let found = output.load(&written, index);
         let mut expected = reference_rounding(&value, output);
         overflowed += u64::from(!output.is_finite(expected));
         if value.is_zero() {
-            let all_negative = terms.iter().zip(columns).all(|((coefficient, format), column)| {
-                format.magnitude(column[index]) == 0
-                    && (format.load(&bytes(*format, &column[index..=index]), 0) != 0) != coefficient.is_negative()
-            });
-            expected = if all_negative { 1 << (output.size_bytes() * 8 - 1) } else { 0 };
+            let all_negative = terms
+                .iter()
+                .zip(columns)
+                .all(|((coefficient, format), column)| {
+                    format.magnitude(column[index]) == 0
+                        && (format.load(&bytes(*format, &column[index..=index]), 0) != 0)
+                            != coefficient.is_negative()
+                });
+            expected = if all_negative {
+                1 << (output.size_bytes() * 8 - 1)
+            } else {
+                0
+            };
         }
-        let operands: Vec<String> = columns.iter().map(|column| format!("{:#x}", column[index])).collect();
-        assert_eq!(found, expected, "{terms:?} -> {output:?}: element {index} {operands:?}, exact {value}");
+        let operands: Vec<String> = columns
+            .iter()
+            .map(|column| format!("{:#x}", column[index]))
+            .collect();
+        assert_eq!(
+            found, expected,
+            "{terms:?} -> {output:?}: element {index} {operands:?}, exact {value}"
+        );
     }
     assert_eq!(tally.overflowed, overflowed);
 }
 
 /// Uniform 64 bits from a counter.
 fn hash(counter: u64) -> u64 {
-    let mut state = counter.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(0x1234_5678_9abc_def1);
+    let mut state = counter
+        .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+        .wrapping_add(0x1234_5678_9abc_def1);
     state = (state ^ state >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     state = (state ^ state >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
     state ^ state >> 31
@@ -101,11 +151,28 @@ fn weight(format: FloatFormat, counter: u64) -> u64 {
 /// Finite bits of every magnitude.
 fn any_bits(format: FloatFormat, counter: u64) -> u64 {
     let bits = hash(counter) >> (64 - format.size_bytes() * 8);
-    if format.is_finite(bits) { bits } else { bits & !format.infinity_bits() }
+    if format.is_finite(bits) {
+        bits
+    } else {
+        bits & !format.infinity_bits()
+    }
 }
 
 const COEFFICIENTS: [&str; 14] = [
-    "1", "-1", "0.5", "0.7", "-0.7", "1/3", "3", "1e-30", "-1e30", "0.123456789", "1/1000003", "2", "-5/8", "16777217",
+    "1",
+    "-1",
+    "0.5",
+    "0.7",
+    "-0.7",
+    "1/3",
+    "3",
+    "1e-30",
+    "-1e30",
+    "0.123456789",
+    "1/1000003",
+    "2",
+    "-5/8",
+    "16777217",
 ];
 
 #[test]
@@ -114,12 +181,20 @@ fn weights_of_every_format_are_rounded_correctly() {
         for (row, format) in FORMATS.into_iter().enumerate() {
             let columns: Vec<Vec<u64>> = (0..3)
                 .map(|column| {
-                    (0..600).map(|index| weight(format, ((pass * 4 + row) * 3 + column) as u64 * 600 + index)).collect()
+                    (0..600)
+                        .map(|index| {
+                            weight(format, ((pass * 4 + row) * 3 + column) as u64 * 600 + index)
+                        })
+                        .collect()
                 })
                 .collect();
             for scale in ["1", "0.5", "0.7", "1/3", "-0.25", "1e-30"] {
                 let negative = format!("-{}", scale.trim_start_matches('-'));
-                check(&[("1", format), (scale, format), (&negative, format)], &columns, output);
+                check(
+                    &[("1", format), (scale, format), (&negative, format)],
+                    &columns,
+                    output,
+                );
             }
         }
     }
@@ -131,13 +206,20 @@ fn mixed_formats_and_all_magnitudes() {
         let count = 1 + (hash(trial) % 4) as usize;
         let pick = |salt: u64, among: usize| (hash(trial * 100 + salt) % among as u64) as usize;
         let terms: Vec<(&str, FloatFormat)> = (0..count as u64)
-            .map(|term| (COEFFICIENTS[pick(term, COEFFICIENTS.len())], FORMATS[pick(10 + term, 4)]))
+            .map(|term| {
+                (
+                    COEFFICIENTS[pick(term, COEFFICIENTS.len())],
+                    FORMATS[pick(10 + term, 4)],
+                )
+            })
             .collect();
         let columns: Vec<Vec<u64>> = terms
             .iter()
             .enumerate()
             .map(|(term, (_, format))| {
-                (0..40).map(|index| any_bits(*format, (trial * 4 + term as u64) * 40 + index)).collect()
+                (0..40)
+                    .map(|index| any_bits(*format, (trial * 4 + term as u64) * 40 + index))
+                    .collect()
             })
             .collect();
         check(&terms, &columns, FORMATS[pick(20, 4)]);
@@ -148,23 +230,43 @@ fn mixed_formats_and_all_magnitudes() {
 fn halfway_cases_go_to_even() {
     use FloatFormat::{Bf16, F16, F32};
     // 1 + 2^-8 lies halfway between the BF16 numbers 1 and 1 + 2^-7; the next odd one rounds up.
-    check(&[("1", Bf16), ("1", Bf16)], &[vec![0x3f80, 0x3f81, 0xbf80], vec![0x3b80, 0x3b80, 0xbb80]], Bf16);
+    check(
+        &[("1", Bf16), ("1", Bf16)],
+        &[vec![0x3f80, 0x3f81, 0xbf80], vec![0x3b80, 0x3b80, 0xbb80]],
+        Bf16,
+    );
     // 7/10 of a difference of five steps, plus a number: exact halfway points that binary 0.7 misses.
     let step = |steps: u64| 0x3f80 + steps;
     check(
         &[("1", Bf16), ("0.7", Bf16), ("-0.7", Bf16)],
-        &[vec![step(0), step(1), step(2)], vec![step(5), step(10), step(15)], vec![step(0), step(5), step(0)]],
+        &[
+            vec![step(0), step(1), step(2)],
+            vec![step(5), step(10), step(15)],
+            vec![step(0), step(5), step(0)],
+        ],
         Bf16,
     );
     // Halfway plus a whisper from another order of magnitude.
     check(
         &[("1", Bf16), ("1", Bf16), ("1", Bf16)],
-        &[vec![0x3f80, 0x3f80], vec![0x3b80, 0x3b80], vec![0x0001, 0x8001]],
+        &[
+            vec![0x3f80, 0x3f80],
+            vec![0x3b80, 0x3b80],
+            vec![0x0001, 0x8001],
+        ],
         Bf16,
     );
-    check(&[("1", F16), ("0.5", F16)], &[(0..64).collect(), (1..65).collect()], F16);
+    check(
+        &[("1", F16), ("0.5", F16)],
+        &[(0..64).collect(), (1..65).collect()],
+        F16,
+    );
     check(&[("1/3", F32)], &[(0..64).collect()], F32);
-    check(&[("0.5", F32), ("0.25", F32)], &[(1..65).collect(), (3..67).collect()], F32);
+    check(
+        &[("0.5", F32), ("0.25", F32)],
+        &[(1..65).collect(), (3..67).collect()],
+        F32,
+    );
 }
 
 #[test]
@@ -172,10 +274,22 @@ fn cancellation_leaves_the_exact_remainder() {
     use FloatFormat::{Bf16, F32, F64};
     let huge = FloatFormat::F32.from_f64(1e30);
     let tiny = FloatFormat::F32.from_f64(1e-30);
-    check(&[("1", F32), ("-1", F32), ("1", F32)], &[vec![huge], vec![huge], vec![tiny]], F32);
-    check(&[("1", F32), ("1", F32), ("-1", F32)], &[vec![tiny], vec![huge], vec![huge]], Bf16);
+    check(
+        &[("1", F32), ("-1", F32), ("1", F32)],
+        &[vec![huge], vec![huge], vec![tiny]],
+        F32,
+    );
+    check(
+        &[("1", F32), ("1", F32), ("-1", F32)],
+        &[vec![tiny], vec![huge], vec![huge]],
+        Bf16,
+    );
     let ones = vec![1.0f64.to_bits(), (1.0 + f64::EPSILON).to_bits()];
-    check(&[("1e20", F64), ("-1e20", F64)], &[ones.clone(), vec![1.0f64.to_bits(); 2]], F64);
+    check(
+        &[("1e20", F64), ("-1e20", F64)],
+        &[ones.clone(), vec![1.0f64.to_bits(); 2]],
+        F64,
+    );
     check(&[("1", F64), ("1e-30", F64)], &[ones.clone(), ones], F32);
 }
 
@@ -183,19 +297,63 @@ fn cancellation_leaves_the_exact_remainder() {
 fn overflow_and_subnormal_results() {
     use FloatFormat::{Bf16, F16, F32, F64};
     let largest = F32.infinity_bits() - 1;
-    check(&[("1", F32), ("1", F32)], &[vec![largest, largest], vec![largest, 1]], F32);
-    check(&[("1", F32)], &[vec![largest, 0x477f_efff, 0x477f_f000, 0x3380_0000, 0x3300_0000, 0x3300_0001]], F16);
-    check(&[("1", F32)], &[vec![largest, 0x7f7f_7fff, 0x7f7f_8000, 1, 0x0000_8000, 0x0000_8001]], Bf16);
-    check(&[("1e30", F64)], &[vec![1e300f64.to_bits(), 1e-320f64.to_bits(), 1u64]], F64);
-    check(&[("1e-30", Bf16), ("0.7", Bf16)], &[vec![0x0080; 4], vec![0x0001, 0x0080, 0x8001, 0x007f]], Bf16);
+    check(
+        &[("1", F32), ("1", F32)],
+        &[vec![largest, largest], vec![largest, 1]],
+        F32,
+    );
+    check(
+        &[("1", F32)],
+        &[vec![
+            largest,
+            0x477f_efff,
+            0x477f_f000,
+            0x3380_0000,
+            0x3300_0000,
+            0x3300_0001,
+        ]],
+        F16,
+    );
+    check(
+        &[("1", F32)],
+        &[vec![
+            largest,
+            0x7f7f_7fff,
+            0x7f7f_8000,
+            1,
+            0x0000_8000,
+            0x0000_8001,
+        ]],
+        Bf16,
+    );
+    check(
+        &[("1e30", F64)],
+        &[vec![1e300f64.to_bits(), 1e-320f64.to_bits(), 1u64]],
+        F64,
+    );
+    check(
+        &[("1e-30", Bf16), ("0.7", Bf16)],
+        &[vec![0x0080; 4], vec![0x0001, 0x0080, 0x8001, 0x007f]],
+        Bf16,
+    );
 }
 
 #[test]
 fn signs_of_zero() {
     use FloatFormat::{Bf16, F32};
-    for (first, second) in [(0, 0), (0, 0x8000), (0x8000, 0), (0x8000, 0x8000), (0x3f80, 0xbf80)] {
+    for (first, second) in [
+        (0, 0),
+        (0, 0x8000),
+        (0x8000, 0),
+        (0x8000, 0x8000),
+        (0x3f80, 0xbf80),
+    ] {
         for coefficient in ["1", "-1", "0.7", "-1e-30"] {
-            check(&[("1", Bf16), (coefficient, Bf16)], &[vec![first], vec![second]], Bf16);
+            check(
+                &[("1", Bf16), (coefficient, Bf16)],
+                &[vec![first], vec![second]],
+                Bf16,
+            );
             check(&[(coefficient, Bf16)], &[vec![first, second]], F32);
         }
     }
@@ -205,25 +363,50 @@ fn signs_of_zero() {
 fn not_numbers_propagate_and_are_counted() {
     use FloatFormat::{Bf16, F16, F32};
     let (infinity, negative_infinity, nan, one) = (0x7f80, 0xff80, 0xffc1, 0x3f80);
-    let first = bytes(Bf16, &[infinity, infinity, negative_infinity, nan, one, one]);
+    let first = bytes(
+        Bf16,
+        &[infinity, infinity, negative_infinity, nan, one, one],
+    );
     let second = bytes(Bf16, &[one, infinity, infinity, one, nan, one]);
     for output in FORMATS {
-        let kernel =
-            LinearKernel::new(&[(Coefficient::one(), Bf16), ("-0.7".parse().unwrap(), Bf16)], output);
+        let kernel = LinearKernel::new(
+            &[(Coefficient::one(), Bf16), ("-0.7".parse().unwrap(), Bf16)],
+            output,
+        );
         let mut written = vec![0; 6 * output.size_bytes()];
         let mut tally = Tally::default();
         kernel.evaluate(&[&first, &second], &mut written, &mut tally);
         let found: Vec<u64> = (0..6).map(|index| output.load(&written, index)).collect();
         let minus = output.infinity_bits() | 1 << (output.size_bytes() * 8 - 1);
-        let expected = [output.infinity_bits(), output.nan_bits(), minus, output.nan_bits(), output.nan_bits()];
+        let expected = [
+            output.infinity_bits(),
+            output.nan_bits(),
+            minus,
+            output.nan_bits(),
+            output.nan_bits(),
+        ];
         assert_eq!(found[..5], expected);
         assert!((output.to_f64(found[5]) - 0.3).abs() < 0.002);
-        assert_eq!(tally, Tally { nan: 3, infinite: 2, overflowed: 0 });
+        assert_eq!(
+            tally,
+            Tally {
+                nan: 3,
+                infinite: 2,
+                overflowed: 0
+            }
+        );
     }
     let mut tally = Tally::default();
     tally.count_stored(F16, &bytes(F16, &[0x7c00, 0x7c01, 0x3c00, 0xfc00]));
     tally.count_stored(F32, &bytes(F32, &[0x7f80_0000, 0x7f7f_ffff]));
-    assert_eq!(tally, Tally { nan: 1, infinite: 3, overflowed: 0 });
+    assert_eq!(
+        tally,
+        Tally {
+            nan: 1,
+            infinite: 3,
+            overflowed: 0
+        }
+    );
 }
 
 #[test]
@@ -236,24 +419,36 @@ fn no_terms_give_zeros() {
 fn term() -> impl Strategy<Value = (String, FloatFormat, u64)> {
     let coefficient = prop_oneof![
         prop::sample::select(&COEFFICIENTS[..]).prop_map(str::to_owned),
-        (1..2000i64, 1..2000i64).prop_map(|(numerator, denominator)| format!("{numerator}/{denominator}")),
+        (1..2000i64, 1..2000i64)
+            .prop_map(|(numerator, denominator)| format!("{numerator}/{denominator}")),
         (any::<i32>(), -20..20i32).prop_map(|(digits, power)| format!("{digits}e{power}")),
     ];
     // Exponents near one another make halfway points and cancellation likely.
-    let bits = (prop::sample::select(&FORMATS[..]), any::<u64>(), -6..7i32, any::<bool>(), 0..60u32).prop_map(
-        |(format, random, power, near, cleared)| {
+    let bits = (
+        prop::sample::select(&FORMATS[..]),
+        any::<u64>(),
+        -6..7i32,
+        any::<bool>(),
+        0..60u32,
+    )
+        .prop_map(|(format, random, power, near, cleared)| {
             let bits = if near {
-                format.from_f64((1.0 + (random >> 12 << cleared.min(52)) as f64 * 2f64.powi(-64)) * 2f64.powi(power))
+                format.from_f64(
+                    (1.0 + (random >> 12 << cleared.min(52)) as f64 * 2f64.powi(-64))
+                        * 2f64.powi(power),
+                )
             } else {
                 any_bits(format, random)
             };
             (format, bits)
+        });
+    (coefficient, bits).prop_filter_map(
+        "coefficients are not zero",
+        |(coefficient, (format, bits))| {
+            let zero = coefficient.parse::<Coefficient>().unwrap().is_zero();
+            (!zero).then_some((coefficient, format, bits))
         },
-    );
-    (coefficient, bits).prop_filter_map("coefficients are not zero", |(coefficient, (format, bits))| {
-        let zero = coefficient.parse::<Coefficient>().unwrap().is_zero();
-        (!zero).then_some((coefficient, format, bits))
-    })
+    )
 }
 
 proptest! {

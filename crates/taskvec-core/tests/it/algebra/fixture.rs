@@ -30,16 +30,29 @@ pub(crate) struct Tensor {
 
 impl Tensor {
     pub(crate) fn new(name: &str, dtype: Dtype, shape: &[usize], values: &[f64]) -> Self {
-        let bytes = values.iter().flat_map(|&value| encode(dtype, value)).collect();
-        Self { name: name.to_owned(), dtype, shape: shape.to_vec(), bytes }
+        let bytes = values
+            .iter()
+            .flat_map(|&value| encode(dtype, value))
+            .collect();
+        Self {
+            name: name.to_owned(),
+            dtype,
+            shape: shape.to_vec(),
+            bytes,
+        }
     }
 
     /// Filled from a counter: a base that depends on the name alone plus a little that depends on `salt`.
     pub(crate) fn counted(name: &str, dtype: Dtype, shape: &[usize], salt: u64) -> Self {
         let count: usize = shape.iter().product();
-        let name_hash = name.bytes().fold(7u64, |hash, byte| hash.wrapping_mul(31).wrapping_add(byte.into()));
+        let name_hash = name.bytes().fold(7u64, |hash, byte| {
+            hash.wrapping_mul(31).wrapping_add(byte.into())
+        });
         let values: Vec<f64> = (0..count as u64)
-            .map(|index| 0.02 * bell(name_hash.wrapping_add(index)) + 2e-4 * bell(index ^ name_hash ^ salt << 40))
+            .map(|index| {
+                0.02 * bell(name_hash.wrapping_add(index))
+                    + 2e-4 * bell(index ^ name_hash ^ salt << 40)
+            })
             .collect();
         Self::new(name, dtype, shape, &values)
     }
@@ -77,14 +90,24 @@ pub(crate) struct World {
 
 impl World {
     /// Adds a checkpoint whose tensors are spread over `shards` files in order.
-    pub(crate) fn with(mut self, name: &str, kind: &str, config: Option<&str>, shards: &[Vec<Tensor>]) -> Self {
+    pub(crate) fn with(
+        mut self,
+        name: &str,
+        kind: &str,
+        config: Option<&str>,
+        shards: &[Vec<Tensor>],
+    ) -> Self {
         let mut files: BTreeMap<String, Cow<'static, [u8]>> = BTreeMap::new();
         let mut lists = Vec::new();
         let mut total = 0;
         for (index, shard) in shards.iter().enumerate() {
             let specs: Vec<TensorSpec<'_>> = shard
                 .iter()
-                .map(|tensor| TensorSpec { name: &tensor.name, dtype: tensor.dtype, shape: &tensor.shape })
+                .map(|tensor| TensorSpec {
+                    name: &tensor.name,
+                    dtype: tensor.dtype,
+                    shape: &tensor.shape,
+                })
                 .collect();
             let metadata = BTreeMap::from([
                 ("format".to_owned(), "pt".to_owned()),
@@ -95,18 +118,33 @@ impl World {
             shard.iter().for_each(|tensor| file.extend(&tensor.bytes));
             total += header.data_bytes();
             let file_name = shard_file_name(kind, index, shards.len());
-            lists.push((file_name.clone(), shard.iter().map(|tensor| tensor.name.clone()).collect::<Vec<_>>()));
+            lists.push((
+                file_name.clone(),
+                shard
+                    .iter()
+                    .map(|tensor| tensor.name.clone())
+                    .collect::<Vec<_>>(),
+            ));
             files.insert(file_name, file.into());
         }
         if shards.len() > 1 {
-            let lists = lists.iter().map(|(file, names)| (file.as_str(), names.as_slice()));
-            files.insert(format!("{kind}.safetensors.index.json"), encode_index(lists, total).into());
+            let lists = lists
+                .iter()
+                .map(|(file, names)| (file.as_str(), names.as_slice()));
+            files.insert(
+                format!("{kind}.safetensors.index.json"),
+                encode_index(lists, total).into(),
+            );
         }
         if let Some(config) = config {
             files.insert("config.json".to_owned(), config.as_bytes().to_vec().into());
-            files.insert("tokenizer.json".to_owned(), format!("{{\"of\": \"{name}\"}}").into_bytes().into());
+            files.insert(
+                "tokenizer.json".to_owned(),
+                format!("{{\"of\": \"{name}\"}}").into_bytes().into(),
+            );
         }
-        self.directories.insert(name.to_owned(), EmbeddedDirectory { files });
+        self.directories
+            .insert(name.to_owned(), EmbeddedDirectory { files });
         self
     }
 
@@ -136,7 +174,8 @@ impl World {
     }
 
     pub(crate) fn plan(&self, expression: &str) -> Plan {
-        self.plan_with(expression, &PlanOptions::default()).unwrap_or_else(|error| panic!("{expression}: {error}"))
+        self.plan_with(expression, &PlanOptions::default())
+            .unwrap_or_else(|error| panic!("{expression}: {error}"))
     }
 
     pub(crate) fn refused(&self, expression: &str) -> Error {

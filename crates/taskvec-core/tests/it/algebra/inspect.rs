@@ -18,17 +18,42 @@ fn near(found: f64, expected: f64) -> bool {
 #[test]
 fn a_vector_is_measured_against_what_was_subtracted() {
     let world = World::default()
-        .model("a", &[vec![Tensor::new("model.layers.3.mlp.w", Dtype::Bf16, &[4], &[4.0, -2.0, 1.0, 7.0])]])
-        .model("b", &[vec![Tensor::new("model.layers.3.mlp.w", Dtype::Bf16, &[4], &[1.0, 2.0, 1.0, 7.0])]]);
+        .model(
+            "a",
+            &[vec![Tensor::new(
+                "model.layers.3.mlp.w",
+                Dtype::Bf16,
+                &[4],
+                &[4.0, -2.0, 1.0, 7.0],
+            )]],
+        )
+        .model(
+            "b",
+            &[vec![Tensor::new(
+                "model.layers.3.mlp.w",
+                Dtype::Bf16,
+                &[4],
+                &[1.0, 2.0, 1.0, 7.0],
+            )]],
+        );
     let found = look_at(&world.plan("a - b"));
     assert_eq!(found.origin.as_deref(), Some("b"));
     let tensor = found.tensors["model.layers.3.mlp.w"];
-    assert_eq!((tensor.elements, tensor.zeros, tensor.nan, tensor.infinite), (4, 2, 0, 0));
+    assert_eq!(
+        (tensor.elements, tensor.zeros, tensor.nan, tensor.infinite),
+        (4, 2, 0, 0)
+    );
     assert_eq!((tensor.norm(), tensor.largest), (5.0, 4.0));
     assert!(near(tensor.relative_norm().unwrap(), 5.0 / 55f64.sqrt()));
     assert_eq!(tensor.survival(), None, "a vector is stored as F32");
     let groups = found.groups();
-    assert_eq!(groups[&Group { layer: Some(3), module: Module::Mlp }], tensor);
+    assert_eq!(
+        groups[&Group {
+            layer: Some(3),
+            module: Module::Mlp
+        }],
+        tensor
+    );
     assert_eq!(found.total(), tensor);
 }
 
@@ -37,18 +62,24 @@ fn survival_is_what_rounding_leaves() {
     // One BF16 step at 1 is 2^-7. A change of a quarter of that vanishes, one of three quarters becomes a whole step.
     let step = 0.0078125;
     let world = World::default()
-        .model("t", &[vec![
-            Tensor::new("gone", Dtype::Bf16, &[2], &[1.0, 1.0]),
-            Tensor::new("grown", Dtype::Bf16, &[2], &[1.0, 1.0]),
-            Tensor::new("whole", Dtype::Bf16, &[2], &[1.0, 1.0]),
-            Tensor::new("none", Dtype::Bf16, &[2], &[1.0, 1.0]),
-        ]])
-        .vector("v", vec![
-            Tensor::new("gone", Dtype::F32, &[2], &[step / 2.0, -step / 4.0]),
-            Tensor::new("grown", Dtype::F32, &[2], &[step * 1.5, 0.0]),
-            Tensor::new("whole", Dtype::F32, &[2], &[step * 2.0, -step * 4.0]),
-            Tensor::new("none", Dtype::F32, &[2], &[0.0, 0.0]),
-        ]);
+        .model(
+            "t",
+            &[vec![
+                Tensor::new("gone", Dtype::Bf16, &[2], &[1.0, 1.0]),
+                Tensor::new("grown", Dtype::Bf16, &[2], &[1.0, 1.0]),
+                Tensor::new("whole", Dtype::Bf16, &[2], &[1.0, 1.0]),
+                Tensor::new("none", Dtype::Bf16, &[2], &[1.0, 1.0]),
+            ]],
+        )
+        .vector(
+            "v",
+            vec![
+                Tensor::new("gone", Dtype::F32, &[2], &[step / 2.0, -step / 4.0]),
+                Tensor::new("grown", Dtype::F32, &[2], &[step * 1.5, 0.0]),
+                Tensor::new("whole", Dtype::F32, &[2], &[step * 2.0, -step * 4.0]),
+                Tensor::new("none", Dtype::F32, &[2], &[0.0, 0.0]),
+            ],
+        );
     let found = look_at(&world.plan("t + 0.5*v"));
     let survival = |name: &str| found.tensors[name].survival();
     assert_eq!(survival("gone"), Some(0.0));
@@ -56,14 +87,34 @@ fn survival_is_what_rounding_leaves() {
     assert_eq!(survival("whole"), Some(1.0));
     assert_eq!(survival("none"), None);
     assert_eq!(found.tensors["gone"].rounding_error(), Some(1.0));
-    assert!(near(found.tensors["grown"].rounding_error().unwrap(), 1.0 / 3.0));
+    assert!(near(
+        found.tensors["grown"].rounding_error().unwrap(),
+        1.0 / 3.0
+    ));
     assert_eq!(found.tensors["whole"].rounding_error(), Some(0.0));
     assert_eq!(found.tensors["none"].zeros, 2);
 
-    let wide = PlanOptions { output_dtype: Some(Dtype::F32), ..PlanOptions::default() };
-    assert_eq!(look_at(&world.plan_with("t + 0.5*v", &wide).unwrap()).total().survival(), None);
-    let narrow = PlanOptions { output_dtype: Some(Dtype::Bf16), ..PlanOptions::default() };
-    assert_eq!(look_at(&world.plan_with("v/3", &narrow).unwrap()).total().rounding.map(|(kept, _)| kept > 0.0), Some(true));
+    let wide = PlanOptions {
+        output_dtype: Some(Dtype::F32),
+        ..PlanOptions::default()
+    };
+    assert_eq!(
+        look_at(&world.plan_with("t + 0.5*v", &wide).unwrap())
+            .total()
+            .survival(),
+        None
+    );
+    let narrow = PlanOptions {
+        output_dtype: Some(Dtype::Bf16),
+        ..PlanOptions::default()
+    };
+    assert_eq!(
+        look_at(&world.plan_with("v/3", &narrow).unwrap())
+            .total()
+            .rounding
+            .map(|(kept, _)| kept > 0.0),
+        Some(true)
+    );
 }
 
 #[test]
@@ -71,7 +122,10 @@ fn sums_do_not_depend_on_threads() {
     let world = family(Dtype::Bf16);
     let plan = world.plan("target + 0.7*random(grpo - sft)");
     let with = |threads| {
-        let options = InspectOptions { threads: NonZeroUsize::new(threads), ..InspectOptions::default() };
+        let options = InspectOptions {
+            threads: NonZeroUsize::new(threads),
+            ..InspectOptions::default()
+        };
         inspect(&plan, &options, &|_| {}).unwrap()
     };
     let one = with(1);
@@ -82,13 +136,25 @@ fn sums_do_not_depend_on_threads() {
     // Noise two hundredths as large as the weights, for each of two models.
     assert!((0.005..0.03).contains(&vector.relative_norm().unwrap()));
     let survival = one.total().survival().unwrap();
-    assert!((0.9..1.1).contains(&survival), "unbiased rounding keeps the mean: {survival}");
+    assert!(
+        (0.9..1.1).contains(&survival),
+        "unbiased rounding keeps the mean: {survival}"
+    );
 }
 
 #[test]
 fn what_is_not_finite_is_counted() {
-    let tensors = |value: f64| vec![vec![Tensor::new("w", Dtype::F32, &[3], &[value, f64::INFINITY, 1.0])]];
-    let world = World::default().model("a", &tensors(f64::NAN)).model("b", &tensors(1.0));
+    let tensors = |value: f64| {
+        vec![vec![Tensor::new(
+            "w",
+            Dtype::F32,
+            &[3],
+            &[value, f64::INFINITY, 1.0],
+        )]]
+    };
+    let world = World::default()
+        .model("a", &tensors(f64::NAN))
+        .model("b", &tensors(1.0));
     let total = look_at(&world.plan("a - b")).total();
     assert_eq!((total.nan, total.infinite, total.zeros), (2, 0, 1));
     let total = look_at(&world.plan("b + (a - b)")).total();

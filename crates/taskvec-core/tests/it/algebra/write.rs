@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use taskvec_core::execute::Tally;
 use taskvec_core::{
-    Checkpoint, CheckpointKind, Dtype, Error, Library, Plan, PlanOptions, Provenance, Reference, WriteOptions,
-    WriteReport, write,
+    Checkpoint, CheckpointKind, Dtype, Error, Library, Plan, PlanOptions, Provenance, Reference,
+    WriteOptions, WriteReport, write,
 };
 
 use super::fixture::{CONFIG, Tensor, World, decoder, family};
@@ -24,7 +24,10 @@ fn files(directory: &Path) -> BTreeMap<String, Vec<u8>> {
         .unwrap()
         .map(|entry| {
             let entry = entry.unwrap();
-            (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap())
+            (
+                entry.file_name().into_string().unwrap(),
+                fs::read(entry.path()).unwrap(),
+            )
         })
         .collect()
 }
@@ -41,7 +44,10 @@ fn a_model_is_a_directory_like_its_templates() {
     let plan = world.plan("target + (grpo - sft)");
     let report = write_to(&plan, &destination);
     assert_eq!(report.destination, destination);
-    assert_eq!((report.tensors, report.elements, report.data_bytes), (6, 72736, 145_472));
+    assert_eq!(
+        (report.tensors, report.elements, report.data_bytes),
+        (6, 72736, 145_472)
+    );
     assert!(report.not_finite.is_empty() && !report.config_dtype_changed);
 
     let found = files(&destination);
@@ -64,20 +70,29 @@ fn a_model_is_a_directory_like_its_templates() {
     assert_eq!(written.kind(), CheckpointKind::Model);
     let template = plan.template().unwrap();
     let lists = |checkpoint: &Checkpoint| -> Vec<(String, Vec<String>)> {
-        checkpoint.shards().iter().map(|shard| (shard.file_name.to_owned(), shard.tensors.to_vec())).collect()
+        checkpoint
+            .shards()
+            .iter()
+            .map(|shard| (shard.file_name.to_owned(), shard.tensors.to_vec()))
+            .collect()
     };
     assert_eq!(lists(&written), lists(template));
     for name in plan.tensors().keys() {
         let bytes = written.read(name).unwrap();
-        let stored: Vec<f32> =
-            bytes.chunks(2).map(|pair| f32::from_bits(u32::from(u16::from_le_bytes([pair[0], pair[1]])) << 16)).collect();
+        let stored: Vec<f32> = bytes
+            .chunks(2)
+            .map(|pair| f32::from_bits(u32::from(u16::from_le_bytes([pair[0], pair[1]])) << 16))
+            .collect();
         assert_eq!(stored, plan.load(name).unwrap(), "{name}");
     }
 
-    let provenance =
-        Provenance::parse(Path::new("taskvec.json"), &found["taskvec.json"]).unwrap();
+    let provenance = Provenance::parse(Path::new("taskvec.json"), &found["taskvec.json"]).unwrap();
     assert_eq!(provenance.expression, "target + (grpo - sft)");
-    let inputs: Vec<&str> = provenance.inputs.iter().map(|input| input.reference.as_str()).collect();
+    let inputs: Vec<&str> = provenance
+        .inputs
+        .iter()
+        .map(|input| input.reference.as_str())
+        .collect();
     assert_eq!(inputs, ["mem:target", "mem:grpo", "mem:sft"]);
 }
 
@@ -103,10 +118,19 @@ fn a_vector_comes_back_as_a_vector() {
     for path in [&as_directory, &as_file] {
         let vector = open(path);
         assert_eq!(vector.kind(), CheckpointKind::Vector);
-        assert!(vector.tensors().values().all(|info| info.dtype == Dtype::F32));
+        assert!(
+            vector
+                .tensors()
+                .values()
+                .all(|info| info.dtype == Dtype::F32)
+        );
         let expression = format!("target + \"{}\"", path.display());
         let direct = world.plan("target + (grpo - sft)").load_all().unwrap();
-        assert_eq!(world.plan(&expression).load_all().unwrap(), direct, "F32 holds these differences exactly");
+        assert_eq!(
+            world.plan(&expression).load_all().unwrap(),
+            direct,
+            "F32 holds these differences exactly"
+        );
     }
 }
 
@@ -130,10 +154,16 @@ fn results_do_not_depend_on_threads_or_chunks() {
                 sync: false,
                 ..WriteOptions::default()
             };
-            let destination = directory.path().join(format!("{index}-{threads}-{chunk_bytes}"));
+            let destination = directory
+                .path()
+                .join(format!("{index}-{threads}-{chunk_bytes}"));
             write(&plan, &destination, &options, &|_| {}).unwrap();
             let found = files(&destination);
-            assert_eq!(first.get_or_insert_with(|| found.clone()), &found, "{threads} threads, {chunk_bytes} bytes");
+            assert_eq!(
+                first.get_or_insert_with(|| found.clone()),
+                &found,
+                "{threads} threads, {chunk_bytes} bytes"
+            );
         }
     }
 }
@@ -154,14 +184,42 @@ fn what_is_not_finite_is_reported_by_tensor() {
     let directory = tempfile::tempdir().unwrap();
     let report = write_to(&world.plan("x + (y - z)"), &directory.path().join("sum"));
     let expected = BTreeMap::from([
-        ("a".to_owned(), Tally { nan: 1, infinite: 2, overflowed: 1 }),
-        ("c".to_owned(), Tally { nan: 1, infinite: 0, overflowed: 0 }),
+        (
+            "a".to_owned(),
+            Tally {
+                nan: 1,
+                infinite: 2,
+                overflowed: 1,
+            },
+        ),
+        (
+            "c".to_owned(),
+            Tally {
+                nan: 1,
+                infinite: 0,
+                overflowed: 0,
+            },
+        ),
     ]);
     assert_eq!(report.not_finite, expected);
-    assert_eq!(report.tally(), Tally { nan: 2, infinite: 2, overflowed: 1 });
+    assert_eq!(
+        report.tally(),
+        Tally {
+            nan: 2,
+            infinite: 2,
+            overflowed: 1
+        }
+    );
     // Copies are counted as well.
     let report = write_to(&world.plan("x"), &directory.path().join("copy"));
-    assert_eq!(report.tally(), Tally { nan: 2, infinite: 1, overflowed: 0 });
+    assert_eq!(
+        report.tally(),
+        Tally {
+            nan: 2,
+            infinite: 1,
+            overflowed: 0
+        }
+    );
 }
 
 #[test]
@@ -174,7 +232,9 @@ fn carried_tensors_and_empty_ones_arrive() {
             Tensor::new("scalar", Dtype::F32, &[], &[2.5]),
         ]]
     };
-    let world = World::default().model("a", &tensors(1)).model("b", &tensors(2));
+    let world = World::default()
+        .model("a", &tensors(1))
+        .model("b", &tensors(2));
     let directory = tempfile::tempdir().unwrap();
     let destination = directory.path().join("out");
     write_to(&world.plan("b + random(a - b)"), &destination);
@@ -188,12 +248,20 @@ fn carried_tensors_and_empty_ones_arrive() {
 fn an_output_dtype_reaches_the_config() {
     let directory = tempfile::tempdir().unwrap();
     let destination = directory.path().join("wide");
-    let options = PlanOptions { output_dtype: Some(Dtype::F32), ..PlanOptions::default() };
-    let plan = family(Dtype::Bf16).plan_with("target + 0.5*(grpo - sft)", &options).unwrap();
+    let options = PlanOptions {
+        output_dtype: Some(Dtype::F32),
+        ..PlanOptions::default()
+    };
+    let plan = family(Dtype::Bf16)
+        .plan_with("target + 0.5*(grpo - sft)", &options)
+        .unwrap();
     assert!(write_to(&plan, &destination).config_dtype_changed);
     let config = fs::read_to_string(destination.join("config.json")).unwrap();
     assert_eq!(config, CONFIG.replace("bfloat16", "float32"));
-    assert_eq!(open(&destination).tensors()["model.norm.weight"].dtype, Dtype::F32);
+    assert_eq!(
+        open(&destination).tensors()["model.norm.weight"].dtype,
+        Dtype::F32
+    );
 }
 
 #[test]
@@ -220,11 +288,19 @@ fn progress_ends_at_the_total() {
     let directory = tempfile::tempdir().unwrap();
     let seen = Mutex::new(Vec::new());
     let plan = family(Dtype::Bf16).plan("grpo - sft");
-    write(&plan, &directory.path().join("out"), &WriteOptions::default(), &|progress| {
-        seen.lock().unwrap().push(progress);
-    })
+    write(
+        &plan,
+        &directory.path().join("out"),
+        &WriteOptions::default(),
+        &|progress| {
+            seen.lock().unwrap().push(progress);
+        },
+    )
     .unwrap();
     let seen = seen.into_inner().unwrap();
-    let last = seen.iter().max_by_key(|progress| progress.bytes_done).unwrap();
+    let last = seen
+        .iter()
+        .max_by_key(|progress| progress.bytes_done)
+        .unwrap();
     assert_eq!((last.bytes_done, last.bytes_total), (290_944, 290_944));
 }

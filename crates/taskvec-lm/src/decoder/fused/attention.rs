@@ -24,7 +24,8 @@ pub(super) fn composed(
     } = heads;
     let device = query.device();
     // The query heads of one key head are stacked as more rows, so keys need no copies.
-    let query = (query.reshape([b, t, g, h / g, d]).permute([0, 2, 3, 1, 4])).reshape([b, g, h / g * t, d]);
+    let query =
+        (query.reshape([b, t, g, h / g, d]).permute([0, 2, 3, 1, 4])).reshape([b, g, h / g * t, d]);
     let split = |x: Tensor<3>| x.narrow(1, 0, s).reshape([b, s, g, d]).swap_dims(1, 2);
     let (key, value) = (split(key), split(value));
     let visible = visibility(b, t, span);
@@ -47,7 +48,8 @@ fn visibility(batch: usize, queries: usize, span: &Span) -> Vec<i32> {
     let mut visible = Vec::with_capacity(batch * queries * keys);
     for start in &span.starts {
         for query in 0..queries {
-            visible.extend((0..keys).map(|key| i32::from(key >= *start && key <= span.past + query)));
+            visible
+                .extend((0..keys).map(|key| i32::from(key >= *start && key <= span.past + query)));
         }
     }
     visible
@@ -77,13 +79,24 @@ impl Sizes {
     fn key(&self, b: usize, h: usize) -> (usize, usize) {
         let stride = self.heads.key_value * self.heads.width;
         let group = h / (self.heads.query / self.heads.key_value);
-        (b * self.capacity * stride + group * self.heads.width, stride)
+        (
+            b * self.capacity * stride + group * self.heads.width,
+            stride,
+        )
     }
 }
 
 /// Copies a head's rows `first..last` as columns: `[D, last - first]`.
 #[inline(always)]
-fn transpose(source: &[f32], offset: usize, stride: usize, first: usize, last: usize, width: usize, target: &mut [f32]) {
+fn transpose(
+    source: &[f32],
+    offset: usize,
+    stride: usize,
+    first: usize,
+    last: usize,
+    width: usize,
+    target: &mut [f32],
+) {
     let rows = last - first;
     for row in 0..rows {
         let start = offset + (first + row) * stride;
@@ -126,7 +139,14 @@ fn probabilities(query: &[f32], key_columns: &[f32], keys: usize, scale: f32, sc
 
 /// Writes `softmax(q kᵀ / √D) v` of every head to `output`, which starts as zeros.
 #[multiversion(targets("x86_64+avx2+fma"))]
-pub(super) fn forward(q: &[f32], k: &[f32], v: &[f32], sizes: Sizes, span: &Span, output: &mut [f32]) {
+pub(super) fn forward(
+    q: &[f32],
+    k: &[f32],
+    v: &[f32],
+    sizes: Sizes,
+    span: &Span,
+    output: &mut [f32],
+) {
     let width = sizes.heads.width;
     let total = span.past + sizes.queries;
     let mut columns = vec![0f32; width * total];
@@ -146,7 +166,13 @@ pub(super) fn forward(q: &[f32], k: &[f32], v: &[f32], sizes: Sizes, span: &Span
                 let seen = span.past + t + 1 - start;
                 let q_row = q_offset + t * q_stride;
                 let scores = &mut scores[..seen];
-                probabilities(&q[q_row..q_row + width], columns, keys, sizes.scale(), scores);
+                probabilities(
+                    &q[q_row..q_row + width],
+                    columns,
+                    keys,
+                    sizes.scale(),
+                    scores,
+                );
                 let out = &mut output[q_row..q_row + width];
                 for (s, p) in scores.iter().enumerate() {
                     let row = k_offset + (start + s) * k_stride;
@@ -193,8 +219,24 @@ pub(super) fn backward(
             let (k_offset, k_stride) = sizes.key(b, h);
             let key_columns = &mut key_columns[..width * keys];
             let value_columns = &mut value_columns[..width * keys];
-            transpose(k, k_offset, k_stride, start, start + keys, width, key_columns);
-            transpose(v, k_offset, k_stride, start, start + keys, width, value_columns);
+            transpose(
+                k,
+                k_offset,
+                k_stride,
+                start,
+                start + keys,
+                width,
+                key_columns,
+            );
+            transpose(
+                v,
+                k_offset,
+                k_stride,
+                start,
+                start + keys,
+                width,
+                value_columns,
+            );
             for t in 0..sizes.queries {
                 if span.past + t < start {
                     continue;

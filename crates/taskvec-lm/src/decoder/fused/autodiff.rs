@@ -21,9 +21,9 @@ fn contiguous(tensor: &FlexTensor) -> std::borrow::Cow<'_, FlexTensor> {
 }
 
 fn values(tensor: &FlexTensor) -> &[f32] {
-    tensor
-        .as_slice::<f32>()
-        .expect("callers pass contiguous f32 tensors: `is_fused` asks for f32, `contiguous` for the rest")
+    tensor.as_slice::<f32>().expect(
+        "callers pass contiguous f32 tensors: `is_fused` asks for f32, `contiguous` for the rest",
+    )
 }
 
 fn tensor(values: Vec<f32>, shape: Shape) -> FlexTensor {
@@ -65,7 +65,10 @@ impl DecoderOps for Flex {
             &mut grad_x,
             &mut grad_weight,
         );
-        (tensor(grad_x, x.shape()), tensor(grad_weight, weight.shape()))
+        (
+            tensor(grad_x, x.shape()),
+            tensor(grad_weight, weight.shape()),
+        )
     }
 
     fn swiglu(gate: FlexTensor, up: FlexTensor) -> FlexTensor {
@@ -90,13 +93,23 @@ impl DecoderOps for Flex {
             &mut grad_gate,
             &mut grad_up,
         );
-        (tensor(grad_gate, gate.shape()), tensor(grad_up, gate.shape()))
+        (
+            tensor(grad_gate, gate.shape()),
+            tensor(grad_up, gate.shape()),
+        )
     }
 
     fn rotate(x: FlexTensor, table: RotaryTable, span: Span, inverse: bool) -> FlexTensor {
         let x = contiguous(&x);
         let mut output = vec![0f32; values(&x).len()];
-        rotary::forward(values(&x), x.shape()[1], &table, &span, inverse, &mut output);
+        rotary::forward(
+            values(&x),
+            x.shape()[1],
+            &table,
+            &span,
+            inverse,
+            &mut output,
+        );
         tensor(output, x.shape())
     }
 
@@ -259,11 +272,16 @@ impl<B: DecoderOps, C: CheckpointStrategy> DecoderOps for Autodiff<B, C> {
         match RmsNorm.prepare::<C>(nodes).compute_bound().stateful() {
             OpsKind::Tracked(prep) => {
                 let state = (x.primitive().clone(), weight.primitive().clone(), eps);
-                prep.finish(state, B::rms_norm(x.into_primitive(), weight.into_primitive(), eps))
+                prep.finish(
+                    state,
+                    B::rms_norm(x.into_primitive(), weight.into_primitive(), eps),
+                )
             }
-            OpsKind::UnTracked(prep) => {
-                prep.finish(B::rms_norm(x.into_primitive(), weight.into_primitive(), eps))
-            }
+            OpsKind::UnTracked(prep) => prep.finish(B::rms_norm(
+                x.into_primitive(),
+                weight.into_primitive(),
+                eps,
+            )),
         }
     }
 
@@ -283,7 +301,9 @@ impl<B: DecoderOps, C: CheckpointStrategy> DecoderOps for Autodiff<B, C> {
                 let state = (gate.primitive().clone(), up.primitive().clone());
                 prep.finish(state, B::swiglu(gate.into_primitive(), up.into_primitive()))
             }
-            OpsKind::UnTracked(prep) => prep.finish(B::swiglu(gate.into_primitive(), up.into_primitive())),
+            OpsKind::UnTracked(prep) => {
+                prep.finish(B::swiglu(gate.into_primitive(), up.into_primitive()))
+            }
         }
     }
 
@@ -306,7 +326,9 @@ impl<B: DecoderOps, C: CheckpointStrategy> DecoderOps for Autodiff<B, C> {
                 let output = B::rotate(x.into_primitive(), table.clone(), span.clone(), inverse);
                 prep.finish((table, span, inverse), output)
             }
-            OpsKind::UnTracked(prep) => prep.finish(B::rotate(x.into_primitive(), table, span, inverse)),
+            OpsKind::UnTracked(prep) => {
+                prep.finish(B::rotate(x.into_primitive(), table, span, inverse))
+            }
         }
     }
 
@@ -318,7 +340,11 @@ impl<B: DecoderOps, C: CheckpointStrategy> DecoderOps for Autodiff<B, C> {
         span: Span,
     ) -> FloatTensor<Self> {
         let nodes = [query.node(), key.node(), value.node()];
-        let (query, key, value) = (query.into_primitive(), key.into_primitive(), value.into_primitive());
+        let (query, key, value) = (
+            query.into_primitive(),
+            key.into_primitive(),
+            value.into_primitive(),
+        );
         match Attend.prepare::<C>(nodes).compute_bound().stateful() {
             OpsKind::Tracked(prep) => {
                 let inputs = [query.clone(), key.clone(), value.clone()];

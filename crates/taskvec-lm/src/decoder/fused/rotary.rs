@@ -14,11 +14,8 @@ pub(super) fn composed(x: Tensor<3>, table: &RotaryTable, span: &Span) -> Tensor
         .collect();
     let positions = Tensor::<1, Int>::from_data(TensorData::new(positions, [b * t]), &device);
     let (cos, sin) = table.tensors(&device);
-    let of_positions = |values: Tensor<2>| {
-        values
-            .select(0, positions.clone())
-            .reshape([b, t, 1, half])
-    };
+    let of_positions =
+        |values: Tensor<2>| values.select(0, positions.clone()).reshape([b, t, 1, half]);
     let (cos, sin) = (of_positions(cos), of_positions(sin));
     let x = x.reshape([b, t, heads, 2 * half]);
     let left = x.clone().narrow(3, 0, half);
