@@ -161,13 +161,11 @@ fn score(
         let hidden = engine
             .decoder
             .hidden_cached(tokens, &starts, engine.rotary, &mut cache);
-        for (row, (_, member)) in rows.iter().enumerate() {
-            let continuation = &scored[*member].continuation;
-            let (log_probability, is_greedy) =
-                rest(engine, hidden.clone(), row, &continuation[1..])?;
-            totals[row].0 += log_probability;
-            totals[row].1 &= is_greedy;
-        }
+        let members: Vec<&[u32]> = rows
+            .iter()
+            .map(|(_, member)| scored[*member].continuation.as_slice())
+            .collect();
+        add_rest(engine, hidden, &members, &mut totals)?;
     }
     for ((_, member), (log_probability, is_greedy)) in rows.iter().zip(totals) {
         let token_count = scored[*member].continuation.len();
@@ -183,29 +181,28 @@ fn score(
     Ok(())
 }
 
-/// Scores the tokens of one row after its first, from the row's hidden states.
-fn rest(
+/// Adds what the hidden states `[B, T, C]` say of every continuation's tokens after its first.
+fn add_rest(
     engine: &Engine<'_>,
     hidden: Tensor<3>,
-    row: usize,
-    targets: &[u32],
-) -> Result<(f64, bool)> {
-    let [_, _, width] = hidden.dims();
+    continuations: &[&[u32]],
+    totals: &mut [(f64, bool)],
+) -> Result<()> {
+    let [batch, positions, width] = hidden.dims();
+    let states = hidden.reshape([batch * positions, width]);
     let rows_at_once = (LOGIT_VALUES / engine.decoder.config.vocab_size.max(1)).max(1);
-    let (mut total, mut greedy) = (0.0, true);
-    for (chunk, targets) in targets.chunks(rows_at_once).enumerate() {
-        let from = chunk * rows_at_once;
-        let states = hidden
-            .clone()
-            .narrow(0, row, 1)
-            .narrow(1, from, targets.len())
-            .reshape([targets.len(), width]);
-        for (logits, target) in engine.logits(states)?.rows().zip(targets) {
-            total += log_probability(logits, *target as usize);
-            greedy &= argmax(logits) == *target as usize;
+    for from in (0..batch * positions).step_by(rows_at_once) {
+        let count = rows_at_once.min(batch * positions - from);
+        let logits = engine.logits(states.clone().narrow(0, from, count))?;
+        for (index, logits) in (from..).zip(logits.rows()) {
+            let (row, position) = (index / positions, index % positions);
+            if let Some(target) = continuations[row].get(position + 1) {
+                totals[row].0 += log_probability(logits, *target as usize);
+                totals[row].1 &= argmax(logits) == *target as usize;
+            }
         }
     }
-    Ok((total, greedy))
+    Ok(())
 }
 
 /// The distribution of the first token, shared by all continuations of a prefix.

@@ -82,37 +82,55 @@ impl Sampler {
 
     /// The tokens that `top_k` and `top_p` leave, likeliest first, at least one.
     fn candidates(&self, logits: &[f32], weight: impl Fn(f32) -> f64) -> Vec<(u32, f64)> {
-        let mut order: Vec<u32> = (0..logits.len() as u32).collect();
-        let likelier = |a: &u32, b: &u32| {
-            logits[*b as usize]
-                .total_cmp(&logits[*a as usize])
-                .then(a.cmp(b))
-        };
-        let keep = self
-            .sampling
-            .top_k
-            .unwrap_or(usize::MAX)
-            .clamp(1, logits.len());
-        if keep < order.len() {
-            order.select_nth_unstable_by(keep - 1, likelier);
-            order.truncate(keep);
+        if let Some(k) = self.sampling.top_k.filter(|k| *k < logits.len()) {
+            let candidates = likeliest(logits, k.max(1), &weight);
+            let total = candidates.iter().map(|(_, weight)| weight).sum();
+            return self.nucleus(candidates, total).0;
         }
-        order.sort_unstable_by(likelier);
-        let mut candidates: Vec<(u32, f64)> = order
-            .into_iter()
-            .map(|token| (token, weight(logits[token as usize])))
-            .collect();
-        let total: f64 = candidates.iter().map(|(_, weight)| weight).sum();
+        // A nucleus is small as a rule: sorting a whole vocabulary for it is the exception.
+        let total = logits.iter().map(|logit| weight(*logit)).sum();
+        let mut count = 256;
+        loop {
+            let candidates = likeliest(logits, count.min(logits.len()), &weight);
+            let (nucleus, is_reached) = self.nucleus(candidates, total);
+            if is_reached || count >= logits.len() {
+                return nucleus;
+            }
+            count *= 8;
+        }
+    }
+
+    /// The first of `candidates` that together reach `top_p` of `total`, and whether they do.
+    fn nucleus(&self, mut candidates: Vec<(u32, f64)>, total: f64) -> (Vec<(u32, f64)>, bool) {
         let mut reached = 0.0;
-        let enough = candidates.iter().position(|(_, weight)| {
+        let last = candidates.iter().position(|(_, weight)| {
             reached += weight;
             reached >= self.sampling.top_p * total
         });
-        if let Some(last) = enough {
+        if let Some(last) = last {
             candidates.truncate(last + 1);
         }
-        candidates
+        (candidates, last.is_some())
     }
+}
+
+/// The `count` likeliest tokens in order, with their weights; ties go to the smaller id.
+fn likeliest(logits: &[f32], count: usize, weight: impl Fn(f32) -> f64) -> Vec<(u32, f64)> {
+    let likelier = |a: &u32, b: &u32| {
+        logits[*b as usize]
+            .total_cmp(&logits[*a as usize])
+            .then(a.cmp(b))
+    };
+    let mut order: Vec<u32> = (0..logits.len() as u32).collect();
+    if count < order.len() {
+        order.select_nth_unstable_by(count - 1, likelier);
+        order.truncate(count);
+    }
+    order.sort_unstable_by(likelier);
+    order
+        .into_iter()
+        .map(|token| (token, weight(logits[token as usize])))
+        .collect()
 }
 
 /// The first index whose cumulative weight exceeds `threshold`, among those with weight.
@@ -231,6 +249,22 @@ mod tests {
                 log_probability: 0.0
             }
         );
+    }
+
+    #[test]
+    fn a_wide_nucleus_is_found_whole() {
+        // 3,000 equal tokens: half of the probability takes half of them, the smaller ids.
+        let logits = vec![0.5f32; 3000];
+        let sampler = Sampler::new(Sampling {
+            top_p: 0.5,
+            ..Sampling::random(1.0, 0)
+        });
+        let tokens: Vec<u32> = (sampler
+            .candidates(&logits, |_| 1.0)
+            .iter()
+            .map(|(token, _)| *token))
+        .collect();
+        assert_eq!(tokens, (0..1500).collect::<Vec<u32>>());
     }
 
     #[test]

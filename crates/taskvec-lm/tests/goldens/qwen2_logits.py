@@ -8,7 +8,7 @@ that transformers itself saves, and `golden.safetensors` with `tokens` (int64, [
 stored as bfloat16, which is exact in float32 and halves the files.
 
 The committed files were made with torch 2.15.0 and transformers 5.23.0. The tolerance of the test,
-1e-4 on logits of order 10, is some hundred times the rounding of float32 sums of this length.
+1e-4 on logits up to 7, is some hundred times the rounding of float32 sums of this length.
 """
 
 import pathlib
@@ -68,7 +68,8 @@ def main():
         directory = HERE / name
         model.save_pretrained(directory)
         (directory / "generation_config.json").unlink(missing_ok=True)
-        model = model.to(torch.float32)
+        # Loaded anew: what was bfloat16 once has rounded rotary frequencies, which are no weights.
+        model = Qwen2ForCausalLM.from_pretrained(directory, dtype=torch.float32).eval()
         tokens = torch.randint(0, config.vocab_size, (2, 20))
         with torch.no_grad():
             logits = model(tokens).logits
