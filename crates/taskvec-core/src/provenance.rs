@@ -84,8 +84,11 @@ impl Provenance {
     }
 
     /// The record as the bytes of `taskvec.json`: indented by two, ending in a newline.
+    #[expect(
+        clippy::missing_panics_doc,
+        reason = "serialising strings, numbers and string-keyed maps to memory cannot fail"
+    )]
     pub fn to_json(&self) -> Vec<u8> {
-        // Serialising strings, numbers and string-keyed maps to memory cannot fail.
         let text = serde_json::to_string_pretty(self)
             .expect("a provenance record holds nothing that JSON cannot");
         format!("{text}\n").into_bytes()
