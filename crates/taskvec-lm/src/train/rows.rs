@@ -266,8 +266,12 @@ mod tests {
     }
 
     fn tokenizer() -> Tokenizer {
-        static TOKENIZER: std::sync::LazyLock<Tokenizer> =
-            std::sync::LazyLock::new(|| micro::tokenizer(0).unwrap());
+        static TOKENIZER: std::sync::LazyLock<Tokenizer> = std::sync::LazyLock::new(|| {
+            micro::tokenizer(0)
+                .unwrap()
+                .with_chat_template(micro::CHAT_TEMPLATE)
+                .unwrap()
+        });
         TOKENIZER.clone()
     }
 

@@ -1,21 +1,22 @@
 //! A saved directory in the hands of the real `AutoModelForCausalLM` and `AutoTokenizer`.
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use serde_json::{Value, json};
-use taskvec_core::{Dtype, OutputOptions};
+use taskvec_core::{Bindings, Dtype, Library, OutputOptions, Plan, PlanOptions};
 use taskvec_eval::generator::{GenerateRequest, Message, Prompt, Sampling};
 use taskvec_lm::decoder::RotaryTable;
 use taskvec_lm::generate::LocalGenerator;
+use taskvec_lm::micro;
 use taskvec_lm::model::Model;
 
 use crate::random_model;
 
 /// Runs `tests/python/load_checkpoint.py`, or says that it is skipped and gives `None`.
-fn load_in_python(directory: &Path, request: &Value) -> Option<Value> {
+fn load_in_python(directories: &[PathBuf], request: &Value) -> Option<Vec<Value>> {
     let crate_directory = Path::new(env!("CARGO_MANIFEST_DIR"));
     if std::env::var_os("TASKVEC_OFFLINE").is_some_and(|value| value == "1") {
         println!("skipped: TASKVEC_OFFLINE=1, and the comparison needs packages from a registry");
@@ -35,7 +36,7 @@ fn load_in_python(directory: &Path, request: &Value) -> Option<Value> {
     let python = String::from_utf8(made.stdout).unwrap();
     let mut child = Command::new(python.trim())
         .arg(crate_directory.join("tests/python/load_checkpoint.py"))
-        .arg(directory)
+        .args(directories)
         .env("HF_HUB_OFFLINE", "1")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -75,63 +76,66 @@ fn logits(model: &Model, tokens: &[u32]) -> Vec<f32> {
         .unwrap()
 }
 
-#[test]
-fn a_saved_model_is_the_same_model_in_transformers() {
-    let ends =
-        ["<|endoftext|>", "<|im_end|>"].map(|token| random_model::tokenizer().id(token).unwrap());
-    let model = random_model::model(64, &ends);
-    let parent = tempfile::tempdir().unwrap();
-    let directory = parent.path().join("model");
-    model
-        .save(&directory, Dtype::F32, &OutputOptions::default(), None)
-        .unwrap();
-    let texts = [
-        "Anna has 1234 apples.",
-        "  it's   naïve\n\n答え: e\u{301}?\t",
-        "<|im_start|>user\nHi<|im_end|>\n",
-        "don't we'LL 🍎🍏 a<|endoftext|>b",
-    ];
-    let request = json!({
-        "texts": texts,
-        "messages": [{ "role": "user", "content": "How many apples?" }],
-        "max_new_tokens": 12,
-    });
-    let Some(answer) = load_in_python(&directory, &request) else {
-        return;
-    };
+/// What the Python side is asked of every checkpoint.
+const TEXTS: [&str; 4] = [
+    "Q: Anna has 1234 apples. How many apples does Anna have?\nA:",
+    "  it's   naïve\n\n答え: e\u{301}?\t",
+    "<|im_start|>user\nHi<|im_end|>\n",
+    "don't we'LL 🍎🍏 a<|endoftext|>b",
+];
+const QUESTION: &str = "How many apples?";
+const MAX_NEW_TOKENS: usize = 12;
 
-    assert_eq!(answer["model_class"], "Qwen2ForCausalLM");
-    assert_eq!(answer["tokenizer_class"], "Qwen2Tokenizer");
-    assert_eq!(answer["problems"], json!([]));
+fn request() -> Value {
+    json!({
+        "texts": TEXTS,
+        "messages": [{ "role": "user", "content": QUESTION }],
+        "max_new_tokens": MAX_NEW_TOKENS,
+    })
+}
+
+/// Compares a model with what transformers says of its directory.
+fn compare(name: &str, model: Model, answer: &Value) {
+    assert_eq!(answer["model_class"], "Qwen2ForCausalLM", "{name}");
+    assert_eq!(answer["tokenizer_class"], "Qwen2Tokenizer", "{name}");
+    assert_eq!(answer["problems"], json!([]), "{name}");
     let tokenizer = model.tokenizer();
-    assert_eq!(answer["vocabulary"], tokenizer.vocab_size());
-    assert_eq!(answer["eos"], tokenizer.eos().unwrap().id);
-    assert_eq!(answer["pad"], tokenizer.pad().unwrap().id);
-    for (index, text) in texts.iter().enumerate() {
+    assert_eq!(answer["vocabulary"], tokenizer.vocab_size(), "{name}");
+    assert_eq!(answer["eos"], tokenizer.eos().unwrap().id, "{name}");
+    assert_eq!(answer["pad"], tokenizer.pad().unwrap().id, "{name}");
+    for (index, text) in TEXTS.iter().enumerate() {
         let ids = tokenizer.encode(text).unwrap();
-        assert_eq!(answer["ids"][index], json!(ids), "{text:?}");
-        assert_eq!(answer["decoded"][index], tokenizer.decode(&ids, false));
+        assert_eq!(answer["ids"][index], json!(ids), "{name}: {text:?}");
+        assert_eq!(
+            answer["decoded"][index],
+            tokenizer.decode(&ids, false),
+            "{name}"
+        );
         let ours = logits(&model, &ids);
-        let theirs = answer["logits"][index]
-            .as_array()
-            .unwrap()
-            .iter()
-            .flat_map(|row| row.as_array().unwrap());
-        let theirs: Vec<f64> = theirs.map(|value| value.as_f64().unwrap()).collect();
-        assert_eq!(ours.len(), theirs.len());
+        let rows = answer["logits"][index].as_array().unwrap().iter();
+        let theirs: Vec<f64> = rows
+            .flat_map(|row| row.as_array().unwrap())
+            .map(|value| value.as_f64().unwrap())
+            .collect();
+        assert_eq!(ours.len(), theirs.len(), "{name}");
         let worst = ours
             .iter()
             .zip(&theirs)
             .map(|(a, b)| (f64::from(*a) - b).abs())
             .fold(0.0, f64::max);
-        assert!(worst < 1e-4, "{text:?}: logits off by {worst}");
+        assert!(worst < 1e-4, "{name}, {text:?}: logits off by {worst}");
     }
-    let messages = vec![Message::user("How many apples?")];
-    let chat = model.chat_template().unwrap().prompt(&messages).unwrap();
-    assert_eq!(answer["chat"], chat);
+    let messages = vec![Message::user(QUESTION)];
+    let prompt = if tokenizer.chat_template().is_some() {
+        let chat = model.chat_template().unwrap().prompt(&messages).unwrap();
+        assert_eq!(answer["chat"], chat, "{name}");
+        Prompt::Chat(messages)
+    } else {
+        Prompt::Text(TEXTS[0].to_owned())
+    };
     let request = GenerateRequest {
-        prompt: Prompt::Chat(messages),
-        max_new_tokens: 12,
+        prompt,
+        max_new_tokens: MAX_NEW_TOKENS,
         stop: Vec::new(),
         sampling: Sampling::greedy(),
     };
@@ -140,5 +144,50 @@ fn a_saved_model_is_the_same_model_in_transformers() {
         .complete(&[request], &mut |_, _| {})
         .unwrap()
         .remove(0);
-    assert_eq!(answer["generated"], completion.text);
+    assert_eq!(answer["generated"], completion.text, "{name}");
+}
+
+#[test]
+fn saved_and_embedded_models_are_the_same_models_in_transformers() {
+    let parent = tempfile::tempdir().unwrap();
+    let mut directories = Vec::new();
+    let mut models = Vec::new();
+
+    let ends =
+        ["<|endoftext|>", "<|im_end|>"].map(|token| random_model::tokenizer().id(token).unwrap());
+    let model = random_model::model(64, &ends);
+    directories.push(parent.path().join("random"));
+    model
+        .save(&directories[0], Dtype::F32, &OutputOptions::default(), None)
+        .unwrap();
+    models.push(("random".to_owned(), model));
+
+    let library = Library::new().with("micro", micro::embedded, &micro::NAMES);
+    for name in micro::NAMES {
+        let directory = parent.path().join(name);
+        std::fs::create_dir(&directory).unwrap();
+        for (file, bytes) in micro::embedded(name).unwrap().files {
+            std::fs::write(directory.join(file), bytes).unwrap();
+        }
+        directories.push(directory);
+        let expression = format!("micro:{name}").parse().unwrap();
+        let plan = Plan::build(
+            &expression,
+            &Bindings::default(),
+            &library,
+            &PlanOptions::default(),
+        )
+        .unwrap();
+        models.push((
+            expression.to_string(),
+            Model::load(&plan, &Device::flex()).unwrap(),
+        ));
+    }
+    let Some(answers) = load_in_python(&directories, &request()) else {
+        return;
+    };
+    assert_eq!(answers.len(), models.len());
+    for ((name, model), answer) in models.into_iter().zip(&answers) {
+        compare(&name, model, answer);
+    }
 }

@@ -7,7 +7,7 @@ use super::weights::{BindingArgs, ThreadArgs};
 #[command(
     before_help = "Example: ask a chat model that a reasoning vector was added to\n  \
                    taskvec generate 'micro:target + 0.5*(micro:grpo - micro:sft)' \\\n    \
-                   --prompt 'tom has 7 apples . tom buys 5 more . how many apples does tom have ?'"
+                   --prompt 'Ben has 4 figs. He buys 5 more. He gives away 3. How many figs does Ben have now?'"
 )]
 pub(crate) struct GenerateArgs {
     /// The model

@@ -7,8 +7,7 @@ use serde_json::Value;
 
 use crate::workplace::Workplace;
 
-const PROMPT: &str =
-    "--prompt 'tom has 7 apples . tom buys 5 more . how many apples does tom have ?'";
+const PROMPT: &str = "--prompt 'Ben has 4 figs. He buys 5 more. How many figs does Ben have now?'";
 
 fn json(bytes: &[u8]) -> Value {
     serde_json::from_slice(bytes).unwrap()
@@ -115,7 +114,7 @@ fn the_demo_writes_what_it_prints() {
 #[test]
 fn supervised_fine_tuning_from_a_file_resumes_and_finishes() {
     let here = Workplace::new();
-    let row = "{\"prompt\": \"Q: what is tom ?\\nA:\", \"completion\": \" tom .\"}\n";
+    let row = "{\"prompt\": \"Q: Who has figs?\\nA:\", \"completion\": \" Ben has figs.\"}\n";
     fs::write(here.path("data.jsonl"), row.repeat(8)).unwrap();
     let command =
         "sft --model micro:base --data data.jsonl -o tuned --max-steps 3 --learning-rate 1e-3";
@@ -131,7 +130,13 @@ fn supervised_fine_tuning_from_a_file_resumes_and_finishes() {
             .status
             .success()
     );
-    assert_snapshot!(here.run(command), @"");
+    assert_snapshot!(here.run(command), @"
+    exit code 1
+    --- stderr
+    error: `tuned` already exists and is not empty
+
+    hint: choose another destination, or pass `--overwrite` to replace it
+    ");
 }
 
 #[test]
@@ -142,14 +147,24 @@ fn a_row_that_cannot_be_learned_from() {
         "{\"text\": \"fine\"}\n{\"prompt\": \"no answer\"}\n",
     )
     .unwrap();
-    assert_snapshot!(here.run("sft --model micro:base --data data.jsonl -o tuned --max-steps 1"), @"");
+    assert_snapshot!(here.run("sft --model micro:base --data data.jsonl -o tuned --max-steps 1"), @"
+    exit code 1
+    --- stderr
+    error: `data.jsonl`, line 2: the row has `prompt` but no `completion`
+
+    hint: a row is {\"prompt\": …, \"completion\": …}, {\"messages\": […]} or {\"text\": …}
+    ");
     assert!(!here.path("tuned").exists());
 }
 
 #[test]
 fn a_task_that_cannot_be_rewarded() {
     let here = Workplace::new();
-    assert_snapshot!(here.run("grpo --model micro:base --task micro-sciq -o tuned"), @"");
+    assert_snapshot!(here.run("grpo --model micro:base --task micro-sciq -o tuned"), @"
+    exit code 1
+    --- stderr
+    error: `task` is micro-sciq, expected a task that is answered by writing
+    ");
 }
 
 #[test]
@@ -171,5 +186,11 @@ fn embedded_models_are_listed_and_exported() {
     }
     let same = here.output("inspect '\"exported/target\" - micro:target' --json");
     assert_eq!(json(&same.stdout)["total"]["norm"], 0.0);
-    assert_snapshot!(here.run("micro export targe --out exported"), @"");
+    assert_snapshot!(here.run("micro export targe --out exported"), @"
+    exit code 2
+    --- stderr
+    error: there is no micro model `targe`
+
+    hint: did you mean `target`?
+    ");
 }

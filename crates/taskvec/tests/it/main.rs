@@ -1,6 +1,9 @@
 //! The command as its users meet it: a command line in; exit code, stdout, stderr and files out.
 
-#![allow(clippy::unwrap_used, reason = "a test ends where something unforeseen happens")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test ends where something unforeseen happens"
+)]
 
 mod checkpoint;
 mod examples;

@@ -107,44 +107,10 @@ fn shapes_that_differ_are_listed_together() {
 #[test]
 fn an_architecture_that_cannot_be_run() {
     assert_snapshot!(pair().run("generate '\"tuned\"' --prompt hello"), @"
-    exit code 3
+    exit code 1
     --- stderr
-    error: this is a bug in taskvec: not yet implemented at crates/taskvec-lm/src/model.rs:7:65
-
-    hint: please report it with the command you ran; taskvec 0.1.0 on linux x86_64
-
-       0: taskvec::failure::install_panic_hook::{{closure}}
-       1: std::panicking::panic_with_hook
-       2: std::panicking::panic_handler::{closure#0}
-       3: std::sys::backtrace::__rust_end_short_backtrace::<std::panicking::panic_handler::{closure#0}, !>
-       4: __rustc::rust_begin_unwind
-       5: core::panicking::panic_fmt
-       6: core::panicking::panic
-       7: taskvec_lm::model::Model::load
-       8: taskvec::commands::model::load
-       9: taskvec::commands::generate::run
-      10: taskvec::commands::run
-      11: taskvec::run::{{closure}}
-      12: core::result::Result<T,E>::and_then
-      13: taskvec::run
-      14: core::ops::function::FnOnce::call_once
-      15: <core::panic::unwind_safe::AssertUnwindSafe<F> as core::ops::function::FnOnce<()>>::call_once
-      16: std::panicking::catch_unwind::do_call
-      17: __rust_try
-      18: std::panic::catch_unwind
-      19: taskvec::failure::guard
-      20: taskvec::main
-      21: core::ops::function::FnOnce::call_once
-      22: std::sys::backtrace::__rust_begin_short_backtrace
-      23: std::rt::lang_start::{{closure}}
-      24: std::rt::lang_start_internal
-      25: std::rt::lang_start
-      26: main
-      27: __libc_start_call_main
-                 at ./csu/../sysdeps/nptl/libc_start_call_main.h:58:16
-      28: __libc_start_main_impl
-                 at ./csu/../csu/libc-start.c:360:3
-      29: _start
+    error: cannot run `\"tuned\"`
+      because `\"tuned\"/config.json` describes Tiny, expected one of: Qwen2ForCausalLM
     ");
 }
 
