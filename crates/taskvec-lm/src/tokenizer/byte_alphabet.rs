@@ -30,7 +30,8 @@ const CHARACTERS: [char; 256] = {
 };
 
 /// The character that spells `byte`.
-pub(super) fn character(byte: u8) -> char {
+#[cfg(test)]
+fn character(byte: u8) -> char {
     CHARACTERS[usize::from(byte)]
 }
 
