@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, ErrorKind, Write as _};
+use std::io::{self, Write as _};
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -156,7 +156,7 @@ fn fill(files: &[File], header_bytes: u64, counter: u64, elements: u64) -> io::R
         workers.into_iter().try_for_each(|worker| {
             worker
                 .join()
-                .map_err(|_| io::Error::new(ErrorKind::Other, "a thread panicked"))?
+                .map_err(|_| io::Error::other("a thread panicked"))?
         })
     })
 }

@@ -182,7 +182,7 @@ impl FloatFormat {
     }
 
     /// Rounds an `f64` once.
-    pub(crate) fn from_f64(self, value: f64) -> u64 {
+    pub(crate) fn round_f64(self, value: f64) -> u64 {
         match Self::F64.decode(value.to_bits()) {
             Decoded::Finite {
                 negative,
@@ -299,13 +299,13 @@ mod tests {
                 assert!(wide.is_nan());
             } else {
                 assert_eq!(wide.to_bits(), theirs.to_f64().to_bits());
-                assert_eq!(FloatFormat::F16.from_f64(wide), u64::from(bits));
+                assert_eq!(FloatFormat::F16.round_f64(wide), u64::from(bits));
                 assert_eq!(narrow_f16(widen_f16(bits)), bits);
             }
             if half::bf16::from_bits(bits).is_nan() {
                 assert!(brain.is_nan());
             } else {
-                assert_eq!(FloatFormat::Bf16.from_f64(brain), u64::from(bits));
+                assert_eq!(FloatFormat::Bf16.round_f64(brain), u64::from(bits));
             }
         }
     }
@@ -322,25 +322,25 @@ mod tests {
             let single = f32::from_bits((state >> 32) as u32);
             if wide.is_finite() {
                 assert_eq!(
-                    FloatFormat::F32.from_f64(wide) as u32,
+                    FloatFormat::F32.round_f64(wide) as u32,
                     (wide as f32).to_bits()
                 );
-                assert_eq!(FloatFormat::F64.from_f64(wide), wide.to_bits());
+                assert_eq!(FloatFormat::F64.round_f64(wide), wide.to_bits());
             }
             if single.is_finite() {
                 let value = f64::from(single);
                 assert_eq!(
-                    FloatFormat::F16.from_f64(value) as u16,
+                    FloatFormat::F16.round_f64(value) as u16,
                     half::f16::from_f64(value).to_bits()
                 );
                 assert_eq!(
                     u64::from(narrow_f16(single)),
-                    FloatFormat::F16.from_f64(value),
+                    FloatFormat::F16.round_f64(value),
                     "{single:e}"
                 );
                 assert_eq!(
                     u64::from(narrow_bf16(single)),
-                    FloatFormat::Bf16.from_f64(value),
+                    FloatFormat::Bf16.round_f64(value),
                     "{single:e}"
                 );
                 // The same single with noise below its last place: two roundings must act as one.
@@ -349,12 +349,12 @@ mod tests {
                     let odd = narrow_to_odd(noisy);
                     assert_eq!(
                         u64::from(narrow_bf16(odd)),
-                        FloatFormat::Bf16.from_f64(noisy),
+                        FloatFormat::Bf16.round_f64(noisy),
                         "{noisy:e}"
                     );
                     assert_eq!(
                         u64::from(narrow_f16(odd)),
-                        FloatFormat::F16.from_f64(noisy),
+                        FloatFormat::F16.round_f64(noisy),
                         "{noisy:e}"
                     );
                 }

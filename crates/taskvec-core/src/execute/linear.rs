@@ -323,8 +323,8 @@ impl LinearKernel {
             // Twice the classical bound, which also covers the rounding of the two ends.
             let error = magnitude * unit + underflow;
             let (low, high) = (
-                self.output.from_f64(sum - error),
-                self.output.from_f64(sum + error),
+                self.output.round_f64(sum - error),
+                self.output.round_f64(sum + error),
             );
             let finite = magnitude < f64::INFINITY;
             let bits = if self.boundable && finite && low == high && self.output.is_finite(low) {

@@ -24,6 +24,3 @@ pub(crate) use ordered::Ordered;
 pub use run::Progress;
 pub(crate) use run::{Chunk, Consumer, Job, Part, RunOptions, run};
 pub use write::{WriteOptions, WriteReport, write};
-
-#[cfg(test)]
-mod tests;

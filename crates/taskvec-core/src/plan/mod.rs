@@ -264,6 +264,3 @@ fn plan_tensor(elaboration: &Elaboration, options: &PlanOptions, name: &str) -> 
         production,
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -103,7 +103,7 @@ impl ModelConfig {
         let head_dim = match fields.given("head_dim") {
             Some(_) => fields.size("head_dim", MAX_DIMENSION),
             None => {
-                if num_attention_heads > 0 && hidden_size % num_attention_heads != 0 {
+                if num_attention_heads > 0 && !hidden_size.is_multiple_of(num_attention_heads) {
                     fields.problems.push(format!(
                         "`hidden_size` is {hidden_size}, no multiple of `num_attention_heads`, {num_attention_heads}"
                     ));
@@ -116,7 +116,7 @@ impl ModelConfig {
                 "the width of a head is {head_dim}, expected an even number"
             ));
         }
-        if num_key_value_heads > 0 && num_attention_heads % num_key_value_heads != 0 {
+        if num_key_value_heads > 0 && !num_attention_heads.is_multiple_of(num_key_value_heads) {
             fields.problems.push(format!(
                 "`num_attention_heads` is {num_attention_heads}, no multiple of `num_key_value_heads`, {num_key_value_heads}"
             ));

@@ -144,7 +144,8 @@ fn opened(edit: impl FnOnce(&mut Value)) -> Result<Tokenizer> {
 #[test]
 fn each_way_to_be_wrong_is_named() {
     let message = |edit: fn(&mut Value)| opened(edit).unwrap_err().to_string();
-    let cases: [(fn(&mut Value), &str); 14] = [
+    type Damage = fn(&mut Value);
+    let cases: [(Damage, &str); 14] = [
         (
             |json| json["model"]["type"] = json!("WordPiece"),
             "model is WordPiece, expected BPE",

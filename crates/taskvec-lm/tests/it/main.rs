@@ -1,5 +1,10 @@
 //! Integration tests of the language model, one binary.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test ends where something unforeseen happens"
+)]
+
 mod generation;
 mod logits;
 mod qwen25;

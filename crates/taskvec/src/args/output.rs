@@ -13,13 +13,7 @@ pub(crate) struct OutputArgs {
     #[arg(short, long, global = true)]
     pub(crate) quiet: bool,
     /// When to use colours; `auto` heeds NO_COLOR and where output goes
-    #[arg(
-        long,
-        value_name = "WHEN",
-        global = true,
-        default_value = "auto",
-        hide_possible_values = false
-    )]
+    #[arg(long, value_name = "WHEN", global = true, default_value = "auto")]
     pub(crate) color: When,
 }
 

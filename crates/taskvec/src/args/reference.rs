@@ -32,11 +32,7 @@ fn reference() -> String {
 }
 
 fn describe(command: &clap::Command, path: &str, text: &mut String) {
-    let help = command
-        .clone()
-        .term_width(100)
-        .render_long_help()
-        .to_string();
+    let help = command.clone().term_width(100).render_help().to_string();
     let help: Vec<&str> = help.trim_end().lines().map(str::trim_end).collect();
     let _ = write!(text, "\n## `{path}`\n\n```text\n{}\n```\n", help.join("\n"));
     for subcommand in command.get_subcommands() {
@@ -78,7 +74,7 @@ fn regenerate_cli_reference() {
 #[test]
 fn every_help_opens_with_an_example() {
     fn check(command: &clap::Command) {
-        let help = command.clone().render_long_help().to_string();
+        let help = command.clone().render_help().to_string();
         let example = help.find("Example").unwrap_or(usize::MAX);
         let usage = help.find("Usage:").unwrap_or(0);
         assert!(example < usage, "{}", command.get_name());

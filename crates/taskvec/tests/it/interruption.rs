@@ -129,7 +129,7 @@ fn training_goes_on_where_it_was_and_ends_with_the_same_model() {
 fn an_evaluation_keeps_what_was_finished() {
     let here = Workplace::new();
     let child = here
-        .command("eval micro:target --tasks micro-gsm --limit 20000 --out records.jsonl")
+        .command("-q eval micro:target --tasks micro-gsm --limit 3000 --out records.jsonl")
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()

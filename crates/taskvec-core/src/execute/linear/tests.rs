@@ -145,7 +145,7 @@ fn hash(counter: u64) -> u64 {
 fn weight(format: FloatFormat, counter: u64) -> u64 {
     let uniform = |salt: u64| (hash(counter * 16 + salt) >> 11) as f64 / (1u64 << 53) as f64;
     let bell: f64 = (0..12).map(uniform).sum::<f64>() - 6.0;
-    format.from_f64(0.02 * bell)
+    format.round_f64(0.02 * bell)
 }
 
 /// Finite bits of every magnitude.
@@ -272,8 +272,8 @@ fn halfway_cases_go_to_even() {
 #[test]
 fn cancellation_leaves_the_exact_remainder() {
     use FloatFormat::{Bf16, F32, F64};
-    let huge = FloatFormat::F32.from_f64(1e30);
-    let tiny = FloatFormat::F32.from_f64(1e-30);
+    let huge = FloatFormat::F32.round_f64(1e30);
+    let tiny = FloatFormat::F32.round_f64(1e-30);
     check(
         &[("1", F32), ("-1", F32), ("1", F32)],
         &[vec![huge], vec![huge], vec![tiny]],
@@ -433,7 +433,7 @@ fn term() -> impl Strategy<Value = (String, FloatFormat, u64)> {
     )
         .prop_map(|(format, random, power, near, cleared)| {
             let bits = if near {
-                format.from_f64(
+                format.round_f64(
                     (1.0 + (random >> 12 << cleared.min(52)) as f64 * 2f64.powi(-64))
                         * 2f64.powi(power),
                 )

@@ -141,7 +141,7 @@ impl Sampler for DecoderSampler {
 /// # Errors
 ///
 /// [`Error::InvalidSetting`] for a multiple-choice task: there is nothing to sample.
-pub fn generative<'a>(task: &'a dyn taskvec_eval::task::Task) -> Result<&'a dyn Generative> {
+pub fn generative(task: &dyn taskvec_eval::task::Task) -> Result<&dyn Generative> {
     match task.protocol() {
         taskvec_eval::task::Protocol::Generative(generative) => Ok(generative),
         taskvec_eval::task::Protocol::MultipleChoice(_) => Err(Error::InvalidSetting {
