@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::expression::Kind;
 use crate::output::{OutputDirectory, OutputFile, OutputOptions, ShardWriter};
 use crate::plan::{Plan, PlannedTensor, Production};
-use crate::provenance::{InputRecord, Provenance};
+use crate::provenance::{InputRecord, PROVENANCE_FILE, Provenance};
 use crate::safetensors::{EncodedHeader, TensorSpec, encode_header, shard_file_name};
 
 /// How a plan is written.
@@ -74,7 +74,8 @@ impl WriteReport {
 
 /// Writes the result of a plan.
 ///
-/// A `destination` that ends in `.safetensors` becomes one file; any other becomes a directory with shards named and
+/// A `destination` that ends in `.safetensors` becomes one file, whose header metadata holds the provenance record under
+/// the key `taskvec.json`; any other becomes a directory with shards named and
 /// filled as the template's are. A model's directory also gets every file that lies beside the template's weights, byte
 /// for byte, save that the dtype field of `config.json` follows [`PlanOptions::output_dtype`](crate::plan::PlanOptions)
 /// where that was given.
@@ -302,6 +303,12 @@ fn lay_out(plan: &Plan, single: bool) -> Result<Vec<ShardLayout>, crate::safeten
         metadata.remove(KIND_KEY);
     } else {
         metadata.insert(KIND_KEY.to_owned(), stem(plan).to_owned());
+    }
+    metadata.remove(PROVENANCE_FILE);
+    if single {
+        // A file has no place beside it for the record, so it carries the record in its header.
+        let record = String::from_utf8_lossy(&provenance(plan).to_json()).into_owned();
+        metadata.insert(PROVENANCE_FILE.to_owned(), record);
     }
     let count = lists.len();
     lists

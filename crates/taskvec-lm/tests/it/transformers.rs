@@ -17,7 +17,6 @@ use crate::random_model;
 
 /// Runs `tests/python/load_checkpoint.py`, or says that it is skipped and gives `None`.
 #[allow(clippy::print_stdout, reason = "a skipped test says so")]
-#[allow(clippy::print_stdout, reason = "a skipped test must say so")]
 fn load_in_python(directories: &[PathBuf], request: &Value) -> Option<Vec<Value>> {
     let crate_directory = Path::new(env!("CARGO_MANIFEST_DIR"));
     if std::env::var_os("TASKVEC_OFFLINE").is_some_and(|value| value == "1") {

@@ -115,6 +115,8 @@ fn a_vector_comes_back_as_a_vector() {
             "vector.safetensors.index.json",
         ]
     );
+    let record = files(&as_directory)["taskvec.json"].clone();
+    assert_eq!(open(&as_file).metadata()["taskvec.json"].as_bytes(), record);
     for path in [&as_directory, &as_file] {
         let vector = open(path);
         assert_eq!(vector.kind(), CheckpointKind::Vector);
