@@ -1,14 +1,14 @@
 //! The functions of the expression language, one file for each.
 //!
-//! A method is a [`Signature`] and a constructor. What it constructs is one of two things:
+//! A method is a `Signature` and a constructor. What it constructs is one of two things:
 //!
-//! - a [`LinearMethod`] says with which weights its operands are summed in a given tensor. It costs nothing: the plan
+//! - a `LinearMethod` says with which weights its operands are summed in a given tensor. It costs nothing: the plan
 //!   folds it into the linear combination around it, which stays correctly rounded.
-//! - a [`StreamingMethod`] is anything else. It sees its operands as slices of singles, makes as many passes over a
+//! - a `StreamingMethod` is anything else. It sees its operands as slices of singles, makes as many passes over a
 //!   tensor as it needs to gather sums, and then computes one output per element. Operands that are expressions are
 //!   rounded once to singles before it sees them; its output is exact again for the combination around it.
 //!
-//! To add a method: write its file, and name it in [`METHODS`].
+//! To add a method: write its file, and name it in `METHODS`.
 
 mod arguments;
 mod except;

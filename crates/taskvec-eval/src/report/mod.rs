@@ -1,6 +1,6 @@
 //! From records to a table of results.
 //!
-//! Every number of a [`Report`] is computed from [`Record`]s: accuracies with Wilson intervals, and for each
+//! Every number of a [`Report`] is computed from [`Record`](crate::run::Record)s: accuracies with Wilson intervals, and for each
 //! row the difference to a baseline on the same documents, with Newcombe's paired interval, McNemar's exact
 //! test and Holm's correction over all comparisons of the report.
 
