@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 /// | anything else | a directory or a `.safetensors` file |
 ///
 /// A scheme has two or more letters, digits, `-` or `_` and begins with a letter; a name has no path
-/// separator. So `C:\models` is a path, and a file really called `a:b` … `ab:c` is written `./ab:c`.
+/// separator. So `C:\models` is a path, and a file really called `ab:c` is written `./ab:c`.
 /// Parsing and printing are inverse: parsing what a parsed reference prints gives that reference again.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Reference {
@@ -138,6 +138,8 @@ mod tests {
     fn the_three_kinds() {
         assert_eq!(parse("out/target"), Reference::Path("out/target".into()));
         assert_eq!(parse("C:\\models"), Reference::Path("C:\\models".into()));
+        // Relative to the current directory of a drive; no scheme has one letter.
+        assert_eq!(parse("C:models"), Reference::Path("C:models".into()));
         assert_eq!(parse("./ab:c"), Reference::Path("./ab:c".into()));
         assert_eq!(parse("ab:c/d"), Reference::Path("ab:c/d".into()));
         assert_eq!(

@@ -129,6 +129,13 @@ pub(crate) trait Accumulator: Copy + PartialEq {
         bytes: &[u8],
         first: bool,
     );
+    /// The commonest sums in one go: `Σ numerator·x · scale` of BF16 numbers, rounded to BF16. The sums stay in registers.
+    fn fuse<const TERMS: usize>(
+        numerators: [Self; TERMS],
+        inputs: [&[u8]; TERMS],
+        scale: Self,
+        output: &mut [u8],
+    );
     /// Rounds the sums to `format`.
     fn narrow(sum: &[Self], format: FloatFormat, output: &mut [u8]);
 }
@@ -162,7 +169,7 @@ fn store_all<A: Copy, const N: usize>(sum: &[A], output: &mut [u8], narrow: impl
 }
 
 macro_rules! accumulator {
-    ($real:ty, $widen:ident, { $($format:ident => $narrow:expr),+ $(,)? }) => {
+    ($real:ty, $widen:ident, $bf16:expr, { $($format:ident => $narrow:expr),+ $(,)? }) => {
         impl Accumulator for $real {
             const ONE: Self = 1.0;
 
@@ -192,6 +199,25 @@ macro_rules! accumulator {
             }
 
             #[inline(always)]
+            fn fuse<const TERMS: usize>(
+                numerators: [Self; TERMS],
+                inputs: [&[u8]; TERMS],
+                scale: Self,
+                output: &mut [u8],
+            ) {
+                let (output, _) = output.as_chunks_mut::<2>();
+                // Slices of one known length need no further checks.
+                let inputs = inputs.map(|bytes| &Bf16::split(bytes)[..output.len()]);
+                for (index, stored) in output.iter_mut().enumerate() {
+                    let mut sum = Bf16::$widen(inputs[0][index]) * numerators[0];
+                    for term in 1..TERMS {
+                        sum += Bf16::$widen(inputs[term][index]) * numerators[term];
+                    }
+                    *stored = $bf16(sum * scale);
+                }
+            }
+
+            #[inline(always)]
             fn narrow(sum: &[Self], format: FloatFormat, output: &mut [u8]) {
                 match format {
                     $(FloatFormat::$format => store_all(sum, output, $narrow),)+
@@ -201,13 +227,13 @@ macro_rules! accumulator {
     };
 }
 
-accumulator!(f32, single, {
+accumulator!(f32, single, |sum| narrow_bf16(sum).to_le_bytes(), {
     Bf16 => |sum| narrow_bf16(sum).to_le_bytes(),
     F16 => |sum| narrow_f16(sum).to_le_bytes(),
     F32 => f32::to_le_bytes,
     F64 => |sum| f64::from(sum).to_le_bytes(),
 });
-accumulator!(f64, double, {
+accumulator!(f64, double, |sum| narrow_bf16(narrow_to_odd(sum)).to_le_bytes(), {
     Bf16 => |sum| narrow_bf16(narrow_to_odd(sum)).to_le_bytes(),
     F16 => |sum| narrow_f16(narrow_to_odd(sum)).to_le_bytes(),
     F32 => |sum| (sum as f32).to_le_bytes(),

@@ -17,6 +17,8 @@
 //! NaN and infinities propagate as IEEE 754 says and are counted. Zeros: a sum that is exactly zero is +0 unless each of
 //! its terms is −0; a value that underflows to zero keeps its sign.
 
+use std::array::from_fn;
+
 use num_bigint::{BigInt, BigUint};
 use num_rational::BigRational;
 use num_traits::{One, ToPrimitive, Zero};
@@ -83,6 +85,8 @@ pub(crate) struct LinearKernel {
     /// Whether `d` and all `nᵢ` are such that the proof may be tried, for the two precisions.
     provable_single: bool,
     provable_double: bool,
+    /// Whether all formats are BF16 and `d` is 1.
+    is_fusible: bool,
     /// Whether each `cᵢ` as an `f64` is within half an ulp.
     boundable: bool,
 }
@@ -151,6 +155,9 @@ impl LinearKernel {
             provable_double: fits(53, 900)
                 && odd.bits() <= direct(53).max(1)
                 && denominator_twos <= 900,
+            is_fusible: odd.is_one()
+                && output == FloatFormat::Bf16
+                && terms.iter().all(|term| term.format == FloatFormat::Bf16),
             boundable: terms
                 .iter()
                 .all(|term| (1e-250..1e250).contains(&term.coefficient.abs())),
@@ -189,6 +196,7 @@ impl LinearKernel {
             return output.fill(0);
         }
         let elements = output.len() / self.output.size_bytes();
+        let (mut singles, mut doubles) = ([0f32; BLOCK], [0f64; BLOCK]);
         for start in (0..elements).step_by(BLOCK) {
             let count = BLOCK.min(elements - start);
             let size = self.output.size_bytes();
@@ -199,12 +207,10 @@ impl LinearKernel {
             };
             match self.range(term) {
                 Some(range) if self.provable_single && self.proves::<24>(&range, -126, 127) => {
-                    let mut sums = [0f32; BLOCK];
-                    self.combine(term, |value| value as f32, &mut sums[..count], output);
+                    self.combine(term, |value| value as f32, &mut singles[..count], output);
                 }
                 Some(range) if self.provable_double && self.proves::<53>(&range, -1022, 1023) => {
-                    let mut sums = [0f64; BLOCK];
-                    self.combine(term, |value| value, &mut sums[..count], output);
+                    self.combine(term, |value| value, &mut doubles[..count], output);
                 }
                 _ => self.evaluate_bounded(term, count, output, tally),
             }
@@ -219,24 +225,26 @@ impl LinearKernel {
         sums: &mut [A],
         output: &mut [u8],
     ) {
-        let terms = self
-            .terms
-            .iter()
-            .enumerate()
-            .map(|(index, each)| BlockTerm {
-                format: each.format,
-                numerator: convert(each.numerator),
-                bytes: term(index),
-            });
         let scale = convert(power_of_two(-self.denominator_twos));
-        combine(
-            terms,
-            convert(self.odd_denominator),
-            scale,
-            sums,
-            self.output,
-            output,
-        );
+        let divisor = convert(self.odd_denominator);
+        let numerator = |index: usize| convert(self.terms[index].numerator);
+        match (self.is_fusible, self.terms.len()) {
+            (true, 2) => A::fuse::<2>(from_fn(numerator), from_fn(term), scale, output),
+            (true, 3) => A::fuse::<3>(from_fn(numerator), from_fn(term), scale, output),
+            (true, 4) => A::fuse::<4>(from_fn(numerator), from_fn(term), scale, output),
+            _ => {
+                let terms = self
+                    .terms
+                    .iter()
+                    .enumerate()
+                    .map(|(index, each)| BlockTerm {
+                        format: each.format,
+                        numerator: numerator(index),
+                        bytes: term(index),
+                    });
+                combine(terms, divisor, scale, sums, self.output, output);
+            }
+        }
     }
 
     /// Bounds on the block, or `None` when an input is not finite.

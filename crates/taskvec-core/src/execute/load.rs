@@ -67,7 +67,7 @@ impl Plan {
             bytes_total: 0,
         };
         run(
-            names.len(),
+            &[0..names.len()],
             &|index| job(self, names[index]),
             &Memory(&tensors),
             &options,

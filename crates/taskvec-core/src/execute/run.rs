@@ -1,6 +1,7 @@
 //! Threads, and the units of work they take.
 
 use std::num::NonZeroUsize;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -82,9 +83,12 @@ pub(crate) trait Consumer: Sync {
     fn consume(&self, tensor: usize, part: Part<'_>) -> Result<()>;
 }
 
-/// Makes the jobs `0..count` and gives their results to `consumer`.
+/// Makes the jobs that the lanes name and gives their results to `consumer`.
+///
+/// A lane is a range of jobs that is worked through in order. Threads begin in different lanes and help in the others
+/// when theirs is done: a file takes one write at a time, so threads that write to one file wait for one another.
 pub(crate) fn run(
-    count: usize,
+    lanes: &[Range<usize>],
     job: &(dyn Fn(usize) -> Job + Sync),
     consumer: &dyn Consumer,
     options: &RunOptions<'_>,
@@ -93,28 +97,40 @@ pub(crate) fn run(
         .threads
         .or_else(|| thread::available_parallelism().ok())
         .map_or(1, NonZeroUsize::get);
+    let cursors = lanes
+        .iter()
+        .map(|lane| {
+            Mutex::new(Cursor {
+                rest: lane.clone(),
+                current: None,
+                stage: 0,
+                at: 0,
+            })
+        })
+        .collect();
     let run = Run {
-        count,
         job,
         consumer,
         options,
         threads,
-        cursor: Mutex::new(Cursor {
-            tensor: 0,
-            current: None,
-            stage: 0,
-            at: 0,
-        }),
+        cursors,
         stopped: AtomicBool::new(false),
         failure: Mutex::new(None),
         done: AtomicU64::new(0),
     };
     if threads == 1 {
-        run.work();
+        run.work(0);
     } else {
         thread::scope(|scope| {
-            for _ in 0..threads {
-                scope.spawn(|| run.work());
+            for index in 0..threads {
+                let run = &run;
+                // As far apart as they can be.
+                let lane = if threads < lanes.len() {
+                    index * lanes.len() / threads
+                } else {
+                    index
+                };
+                scope.spawn(move || run.work(lane));
             }
         });
     }
@@ -129,20 +145,20 @@ pub(crate) fn run(
 }
 
 struct Run<'a> {
-    count: usize,
     job: &'a (dyn Fn(usize) -> Job + Sync),
     consumer: &'a dyn Consumer,
     options: &'a RunOptions<'a>,
     threads: usize,
-    cursor: Mutex<Cursor>,
+    cursors: Vec<Mutex<Cursor>>,
     stopped: AtomicBool,
     failure: Mutex<Option<Error>>,
     done: AtomicU64,
 }
 
-/// The next unit to hand out.
+/// The next unit to hand out in a lane.
 struct Cursor {
-    tensor: usize,
+    /// Jobs that were not begun.
+    rest: Range<usize>,
     current: Option<Arc<TensorRun>>,
     stage: usize,
     at: u64,
@@ -194,18 +210,26 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Run<'_> {
-    fn work(&self) {
+    fn work(&self, first_lane: usize) {
         let _guard = StopOnPanic(&self.stopped);
         let mut workspace = Workspace::default();
         let mut copied = Vec::new();
-        while !self.stopped.load(Ordering::Relaxed) {
-            let outcome = match self.next() {
+        let mut lanes = (0..self.cursors.len())
+            .map(|offset| &self.cursors[(first_lane + offset) % self.cursors.len()]);
+        let mut lane = lanes.next();
+        while let Some(cursor) = lane
+            && !self.stopped.load(Ordering::Relaxed)
+        {
+            let outcome = match self.next(cursor) {
                 Some(unit) if self.is_cancelled() => {
                     drop(unit);
                     Err(Error::Cancelled)
                 }
                 Some(unit) => self.perform(&unit, &mut workspace, &mut copied),
-                None => return,
+                None => {
+                    lane = lanes.next();
+                    continue;
+                }
             };
             if let Err(error) = outcome {
                 lock(&self.failure).get_or_insert(error);
@@ -220,20 +244,18 @@ impl Run<'_> {
             .is_some_and(|flag| flag.load(Ordering::Relaxed))
     }
 
-    /// The next unit in order, none when all are handed out.
-    fn next(&self) -> Option<Unit> {
-        let mut cursor = lock(&self.cursor);
+    /// The next unit of a lane, none when all are handed out.
+    fn next(&self, cursor: &Mutex<Cursor>) -> Option<Unit> {
+        let mut cursor = lock(cursor);
         loop {
             let tensor = match &cursor.current {
                 Some(tensor) => Arc::clone(tensor),
-                None if cursor.tensor < self.count => {
-                    let tensor = Arc::new(self.begin(cursor.tensor));
-                    cursor.tensor += 1;
+                None => {
+                    let tensor = Arc::new(self.begin(cursor.rest.next()?));
                     cursor.current = Some(Arc::clone(&tensor));
                     (cursor.stage, cursor.at) = (0, 0);
                     tensor
                 }
-                None => return None,
             };
             if cursor.at < tensor.length {
                 let step = if cursor.stage < tensor.stages.len() {

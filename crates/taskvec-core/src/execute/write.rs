@@ -136,6 +136,13 @@ pub fn write(
                 })
         })
         .collect();
+    // One lane for each shard: their places follow one another.
+    let mut lanes = Vec::with_capacity(shards.len());
+    let mut end = 0;
+    for shard in &shards {
+        lanes.push(end..end + shard.tensors.len());
+        end += shard.tensors.len();
+    }
     let files = Files {
         writers,
         places: &places,
@@ -149,7 +156,7 @@ pub fn write(
         bytes_total: data_bytes,
     };
     run(
-        places.len(),
+        &lanes,
         &|index| job(plan, places[index].name),
         &files,
         &run_options,

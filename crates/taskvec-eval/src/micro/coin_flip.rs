@@ -1,7 +1,7 @@
 //! `coin_flip`: is the coin still the way it was? After Wei et al. 2022, "Chain-of-Thought Prompting
 //! Elicits Reasoning in Large Language Models", section 5.
 
-use super::scene::{Puzzle, Scene};
+use super::scene::{ORDINALS, Puzzle, Scene};
 use super::vocabulary::NAMES;
 use crate::random::Random;
 
@@ -54,7 +54,7 @@ impl Puzzle for CoinFlip {
         let mut sentences = vec![format!("A coin is {} up.", side(self.starts_heads))];
         let mut steps = Vec::new();
         let mut heads = self.starts_heads;
-        for &(person, flips) in &self.turns {
+        for (&(person, flips), ordinal) in self.turns.iter().zip(ORDINALS) {
             heads ^= flips;
             let name = NAMES[person];
             let (sentence, step) = if flips {
@@ -62,8 +62,8 @@ impl Puzzle for CoinFlip {
             } else {
                 ("does not flip the coin", "does not")
             };
-            sentences.push(format!("{name} {sentence}."));
-            steps.push(format!("{name} {step}: {}.", side(heads)));
+            sentences.push(format!("{ordinal} {name} {sentence}."));
+            steps.push(format!("{ordinal} {step}: {}.", side(heads)));
         }
         Scene {
             sentences,

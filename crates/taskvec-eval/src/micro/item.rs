@@ -37,9 +37,9 @@ pub struct Item {
     pub choices: Vec<String>,
     /// The reference answer: a number, a word, a choice, or the whole reply in chat.
     pub answer: String,
-    /// The short reference solution, with its leading space.
+    /// The short reference solution; a choice has its leading space.
     pub direct: String,
-    /// The step-by-step reference solution, with its leading space, where steps make sense.
+    /// The step-by-step reference solution, where steps make sense.
     pub steps: Option<String>,
     problem: Problem,
 }
@@ -79,7 +79,7 @@ impl Item {
                 kind: exchange.kind(),
                 question: exchange.message.clone(),
                 answer: exchange.reply.clone(),
-                direct: format!(" {}", exchange.reply),
+                direct: exchange.reply.clone(),
                 ..item
             },
             generative => match generative.puzzle() {
@@ -143,12 +143,12 @@ impl Item {
         Some(Self { condition, ..clean }.told(&scene, question))
     }
 
-    /// The text that a base model continues: `Q: …\nA:`, or support, question and `Answer:` for multiple
-    /// choice. Solutions and choices follow it with their leading space.
+    /// The text that a base model continues: `Q: …\nA:\n`, or support, question and `Answer:` for multiple
+    /// choice, whose choices bring their leading space.
     #[must_use]
     pub fn base_text(&self) -> String {
         if self.choices.is_empty() {
-            format!("Q: {}\nA:", self.question)
+            format!("Q: {}\nA:\n", self.question)
         } else {
             format!("{}\nQuestion: {}\nAnswer:", self.support, self.question)
         }
@@ -171,19 +171,13 @@ impl Item {
         }
     }
 
-    /// A reference solution, with its leading space: what follows [`Item::base_text`].
+    /// A reference solution: what follows [`Item::base_text`], and the assistant's turn.
     #[must_use]
     pub fn solution(&self, solution: Solution) -> &str {
         match solution {
             Solution::Direct => &self.direct,
             Solution::StepByStep => self.steps.as_deref().unwrap_or(&self.direct),
         }
-    }
-
-    /// A reference solution as the assistant's turn: without the leading space.
-    #[must_use]
-    pub fn chat_reply(&self, solution: Solution) -> &str {
-        self.solution(solution).trim_start()
     }
 
     /// What makes this problem this problem, whatever its wording or condition: the train/test split is a

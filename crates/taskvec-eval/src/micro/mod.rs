@@ -87,7 +87,7 @@ impl MicroTask {
     /// Version of the generator and scorer; results of different versions are not comparable.
     #[must_use]
     pub fn version(self) -> &'static str {
-        "1.0"
+        "1.1"
     }
 
     /// The conditions that the task can be asked under: all for the reasoning tasks, [`Condition::Clean`]

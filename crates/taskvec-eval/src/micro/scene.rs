@@ -1,4 +1,7 @@
 //! The form that every generative problem takes before it becomes text.
+//!
+//! A solution begins on a line of its own, after `A:` as after the assistant's header, so that its first word is the
+//! same token in both forms: byte-level BPE has one token for a word after a space and another for it without.
 
 use super::vocabulary::{NAMES, THING_COUNT, gender, thing};
 use crate::random::Random;
@@ -69,6 +72,9 @@ pub(super) trait Puzzle {
     }
 }
 
+/// Numbers the events of a story, as its steps are numbered: a solver finds the next event by its number.
+pub(super) const ORDINALS: [&str; 5] = ["First", "Second", "Third", "Fourth", "Fifth"];
+
 impl Scene {
     /// The text that is asked.
     pub(super) fn text(&self) -> String {
@@ -81,11 +87,11 @@ impl Scene {
     }
 
     pub(super) fn direct(&self) -> String {
-        format!(" The answer is {}.", self.answer)
+        format!("The answer is {}.", self.answer)
     }
 
     pub(super) fn step_by_step(&self) -> String {
-        let steps: String = self.steps.iter().map(|step| format!(" {step}")).collect();
+        let steps: String = self.steps.iter().map(|step| format!("{step} ")).collect();
         format!("{steps}{}", self.direct())
     }
 }

@@ -1,7 +1,7 @@
 //! `tracking_shuffled_objects`: who has the ball after the swaps? After the subtask of the same name of
 //! BIG-Bench Hard (Suzgun et al. 2022).
 
-use super::scene::{Puzzle, Scene};
+use super::scene::{ORDINALS, Puzzle, Scene};
 use super::vocabulary::{COLORS, NAMES};
 use crate::random::Random;
 
@@ -76,13 +76,13 @@ impl Puzzle for ShuffledObjects {
             .collect();
         let mut steps = Vec::new();
         let mut holder = self.queried;
-        for &(left, right) in &self.swaps {
+        for (&(left, right), ordinal) in self.swaps.iter().zip(ORDINALS) {
             if holder == left {
                 holder = right;
             } else if holder == right {
                 holder = left;
             }
-            let pair = format!("{} and {}", self.name(left), self.name(right));
+            let pair = format!("{ordinal} {} and {}", self.name(left), self.name(right));
             sentences.push(format!("{pair} swap balls."));
             steps.push(format!("{pair}: {}.", self.name(holder)));
         }

@@ -74,7 +74,7 @@ pub const PLACES: [&str; 6] = ["river", "forest", "desert", "cave", "lake", "bar
 pub const FOODS: [&str; 6] = ["corn", "fish", "grass", "seeds", "nuts", "leaves"];
 
 /// Every other word that any template uses, as it is written, capital and small forms apart.
-pub const OTHER_WORDS: [&str; 106] = [
+pub const OTHER_WORDS: [&str; 111] = [
     "A",
     "Answer",
     "Are",
@@ -82,6 +82,9 @@ pub const OTHER_WORDS: [&str; 106] = [
     "Can",
     "Count",
     "Do",
+    "Fifth",
+    "First",
+    "Fourth",
     "Good",
     "Have",
     "He",
@@ -95,12 +98,14 @@ pub const OTHER_WORDS: [&str; 106] = [
     "Q",
     "Question",
     "Say",
+    "Second",
     "She",
     "Sleep",
     "Thank",
     "Thanks",
     "The",
     "Then",
+    "Third",
     "What",
     "Where",
     "Who",

@@ -96,7 +96,7 @@ impl Task for MicroBenchmark {
 impl Generative for MicroBenchmark {
     fn prompt(&self, document: &Document, form: PromptForm) -> Prompt {
         match form {
-            PromptForm::Base => Prompt::Text(format!("Q: {}\nA:", document.question)),
+            PromptForm::Base => Prompt::Text(format!("Q: {}\nA:\n", document.question)),
             PromptForm::Chat => Prompt::Chat(vec![Message::user(document.question.clone())]),
         }
     }

@@ -10,8 +10,8 @@ use crate::Result;
 use crate::tokenizer::{Tokenizer, train_bpe};
 use crate::train::batch::Example;
 
-/// Tokens of the micro tokenizer, special ones included.
-const VOCABULARY: usize = 512;
+/// At most so many tokens has the micro tokenizer, special ones included: room for every word to be one token.
+const VOCABULARY: usize = 768;
 
 /// ChatML as Qwen2.5 writes it, without a default system text.
 pub const CHAT_TEMPLATE: &str = "{%- for message in messages %}\
@@ -39,12 +39,7 @@ const DRILL: u32 = 6;
 ///
 /// Never with the embedded texts; whatever the tokenizer's training reports otherwise.
 pub fn tokenizer(seed: u64) -> Result<Tokenizer> {
-    // Role names stand behind a special token, without a space.
-    let roles = ["user\n", "assistant\n", "system\n"].repeat(200);
-    let corpus = vocabulary_corpus(seed)
-        .into_iter()
-        .chain(roles.into_iter().map(str::to_owned));
-    train_bpe(corpus, VOCABULARY)
+    train_bpe(vocabulary_corpus(seed).into_iter(), VOCABULARY)
 }
 
 /// The examples of every stage.
@@ -73,7 +68,8 @@ impl Curriculum {
         Random::derive(&[self.seed, stage as u64, index])
     }
 
-    /// Document `index` that base learns from: every task as plain text, mostly answered directly.
+    /// Document `index` that base learns from: the reasoning tasks as plain text, half of them step by step, and
+    /// small talk as conversations, for a base model has read the web, forums included.
     ///
     /// # Errors
     ///
@@ -82,11 +78,16 @@ impl Curriculum {
         let mut random = self.random(Stage::Base, index);
         let task = match random.below(20) {
             0..7 => MicroTask::Gsm,
-            7..17 => MicroTask::Bbh,
-            17 => MicroTask::Sciq,
+            7..13 => MicroTask::Bbh,
+            13..16 => MicroTask::Sciq,
+            16..18 => MicroTask::Chat,
             _ => return self.drill(&mut random),
         };
         let item = perturbed(task.generate(Split::Train, self.seed, index), &mut random);
+        if task == MicroTask::Chat {
+            let conversation = self.conversation(&item, Solution::Direct)?;
+            return Ok(Example::all(conversation.tokens));
+        }
         let document = self.plain(&item, solution(&mut random, BASE_STEPS_SHARE))?;
         // Questions are learned too: the names and things that recur in them teach a model to look back.
         Ok(Example::all(document.tokens))
@@ -129,11 +130,7 @@ impl Curriculum {
         if task == MicroTask::Sciq {
             return self.plain(&item, solution);
         }
-        let prompt = format!(
-            "<|im_start|>user\n{}<|im_end|>\n<|im_start|>assistant\n",
-            item.question
-        );
-        self.example(&prompt, item.chat_reply(solution), END_OF_TURN)
+        self.conversation(&item, solution)
     }
 
     /// Equations without a story, as school books have them; loss on the results alone.
@@ -173,6 +170,14 @@ impl Curriculum {
             return self.drill(random);
         }
         Ok(example)
+    }
+
+    fn conversation(&self, item: &Item, solution: Solution) -> Result<Example> {
+        let prompt = format!(
+            "<|im_start|>user\n{}<|im_end|>\n<|im_start|>assistant\n",
+            item.question
+        );
+        self.example(&prompt, item.solution(solution), END_OF_TURN)
     }
 
     fn plain(&self, item: &Item, solution: Solution) -> Result<Example> {

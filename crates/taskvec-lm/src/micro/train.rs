@@ -2,7 +2,7 @@
 //!
 //! | stage | from | learns |
 //! |---|---|---|
-//! | base | nothing | all tasks as plain text, three answers in ten step by step |
+//! | base | nothing | problems as plain text, half of them step by step, and some small talk |
 //! | sft | base | word problems with reference solutions, the same mix |
 //! | grpo | base | the same problems by reward alone |
 //! | target | base | conversations: all tasks and small talk, mostly answered directly |
@@ -68,10 +68,10 @@ pub struct Lengths {
 impl Default for Lengths {
     fn default() -> Self {
         Self {
-            base: 4500,
+            base: 6000,
             sft: 300,
             grpo: 100,
-            target: 600,
+            target: 800,
         }
     }
 }

@@ -74,9 +74,10 @@ fn problem(
     arguments: &SftArgs,
 ) -> anyhow::Result<Example> {
     let item = task.generate(Split::Train, seed, index);
-    let (prompt, solution) = match model::prompt_form(model, Form::Auto) {
-        PromptForm::Base => (item.base_prompt(), item.solution(Solution::StepByStep)),
-        PromptForm::Chat => (item.chat_prompt(), item.chat_reply(Solution::StepByStep)),
+    let solution = item.solution(Solution::StepByStep);
+    let prompt = match model::prompt_form(model, Form::Auto) {
+        PromptForm::Base => item.base_prompt(),
+        PromptForm::Chat => item.chat_prompt(),
     };
     let prompt = match prompt {
         Prompt::Text(text) => text,

@@ -49,6 +49,20 @@ fn a_model_in_shards_keeps_their_order() {
 }
 
 #[test]
+fn of_shards_that_disagree_the_first_is_believed() {
+    let scratch = tempdir().unwrap();
+    sharded_model(scratch.path());
+    let second = safetensors(
+        &[("layer", &[3.0]), ("norm", &[6.0])],
+        &[("format", "tf"), ("made by", "second")],
+    );
+    fs::write(scratch.path().join(SECOND), second).unwrap();
+    let checkpoint = open(scratch.path()).unwrap();
+    assert_eq!(checkpoint.metadata()["format"], "pt");
+    assert_eq!(checkpoint.metadata()["made by"], "second");
+}
+
+#[test]
 fn a_vector_needs_no_config() {
     let scratch = tempdir().unwrap();
     let weights = safetensors(&[("layer", &[1.0])], &[]);
