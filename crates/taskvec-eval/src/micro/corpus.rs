@@ -26,7 +26,10 @@ pub fn vocabulary_corpus(seed: u64) -> Vec<String> {
         texts.push(format!(" {word}").repeat(REPEATS));
     }
     for role in ["system", "user", "assistant"] {
-        texts.extend(std::iter::repeat_n(format!("<|im_start|>{role}\n"), REPEATS));
+        texts.extend(std::iter::repeat_n(
+            format!("<|im_start|>{role}\n"),
+            REPEATS,
+        ));
     }
     texts
 }

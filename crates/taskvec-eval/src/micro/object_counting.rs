@@ -62,16 +62,15 @@ impl Puzzle for ObjectCounting {
     }
 
     fn scene(&self) -> Scene {
-        let counted: Vec<u32> = self
-            .mentions
-            .iter()
-            .filter(|&&(index, _)| index / 4 == self.category)
-            .map(|&(_, count)| count)
-            .collect();
-        let mut total = counted.first().copied().unwrap_or(0);
+        let mut total = 0;
         let mut steps = Vec::new();
-        for &count in counted.iter().skip(1) {
-            steps.push(format!("{total}+{count}={}.", total + count));
+        let counted = |&&(index, _): &&(usize, u32)| index / 4 == self.category;
+        for &(index, count) in self.mentions.iter().filter(counted) {
+            let sum = match total {
+                0 => String::new(),
+                _ => format!(": {total}+{count}={}", total + count),
+            };
+            steps.push(format!("{count} {}{sum}.", thing(index)));
             total += count;
         }
         Scene {

@@ -74,8 +74,9 @@ impl Puzzle for ShuffledObjects {
                 )
             })
             .collect();
-        let mut steps = Vec::new();
         let mut holder = self.queried;
+        let queried = COLORS[self.colors[self.queried]];
+        let mut steps = vec![format!("{queried}: {}.", self.name(holder))];
         for (&(left, right), ordinal) in self.swaps.iter().zip(ORDINALS) {
             if holder == left {
                 holder = right;

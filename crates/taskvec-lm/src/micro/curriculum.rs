@@ -77,10 +77,11 @@ impl Curriculum {
     pub fn base(&self, index: u64) -> Result<Example> {
         let mut random = self.random(Stage::Base, index);
         let task = match random.below(20) {
-            0..7 => MicroTask::Gsm,
-            7..13 => MicroTask::Bbh,
-            13..16 => MicroTask::Sciq,
-            16..18 => MicroTask::Chat,
+            0..6 => MicroTask::Gsm,
+            6..12 => MicroTask::Bbh,
+            12..14 => MicroTask::Sciq,
+            14..16 => MicroTask::Chat,
+            16..19 => return self.recital(&mut random, index),
             _ => return self.drill(&mut random),
         };
         let item = perturbed(task.generate(Split::Train, self.seed, index), &mut random);
@@ -131,6 +132,34 @@ impl Curriculum {
             return self.plain(&item, solution);
         }
         self.conversation(&item, solution)
+    }
+
+    /// The facts of a story twice, the second time in another order: every fact told again is a question of memory, and
+    /// looking back at what stood beside a name is what all the logical tasks begin with.
+    fn recital(&self, random: &mut Random, index: u64) -> Result<Example> {
+        let task = if random.coin() {
+            MicroTask::Bbh
+        } else {
+            MicroTask::Sciq
+        };
+        let item = task.generate(Split::Train, self.seed, index);
+        let story = if item.support.is_empty() {
+            &item.question
+        } else {
+            &item.support
+        };
+        let mut facts: Vec<&str> = story
+            .split_inclusive('.')
+            .filter(|fact| fact.ends_with('.'))
+            .collect();
+        let told = facts.concat();
+        random.shuffle(&mut facts);
+        let again: String = facts
+            .iter()
+            .map(|fact| format!(" {}", fact.trim()))
+            .collect();
+        let text = format!("{told}{again}{END_OF_TEXT}");
+        Ok(Example::all(self.tokenizer.encode(&text)?))
     }
 
     /// Equations without a story, as school books have them; loss on the results alone.
