@@ -30,6 +30,9 @@ const BASE_STEPS_SHARE: f64 = 0.5;
 const SFT_STEPS_SHARE: f64 = 0.3;
 /// The same in target's conversations.
 const TARGET_STEPS_SHARE: f64 = 0.15;
+/// So many of the first documents are mostly facts to look up. Looking back is learned in hundreds of steps where little
+/// else is asked for and in thousands among everything else, and it is what the other tasks build on.
+const READING_FIRST: u64 = 20_000;
 /// Equations in one drill.
 const DRILL: u32 = 6;
 
@@ -76,7 +79,11 @@ impl Curriculum {
     /// As [`Tokenizer::encode`].
     pub fn base(&self, index: u64) -> Result<Example> {
         let mut random = self.random(Stage::Base, index);
+        // Reading first: four of five early documents can only be learned by looking back.
+        let early = index < READING_FIRST && random.below(5) > 0;
         let task = match random.below(20) {
+            0..10 if early => MicroTask::Sciq,
+            _ if early => return self.recital(&mut random, index),
             0..6 => MicroTask::Gsm,
             6..12 => MicroTask::Bbh,
             12..14 => MicroTask::Sciq,

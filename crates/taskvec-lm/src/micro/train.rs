@@ -68,10 +68,10 @@ pub struct Lengths {
 impl Default for Lengths {
     fn default() -> Self {
         Self {
-            base: 6000,
+            base: 4500,
             sft: 300,
-            grpo: 100,
-            target: 800,
+            grpo: 80,
+            target: 600,
         }
     }
 }

@@ -6,16 +6,18 @@ use taskvec_eval::random::Random;
 
 use crate::decoder::{Decoder, DecoderConfig, Layer, Projection};
 
-/// Standard deviation of matrices: `initializer_range` of Qwen2's configuration.
-const DEVIATION: f64 = 0.02;
-
-/// A decoder as transformers' Qwen2 begins: matrices drawn from N(0, 0.02²), biases 0, norms 1.
+/// A decoder to train from nothing: matrices drawn from N(0, 1/hidden_size), biases 0, norms 1.
+///
+/// transformers begins every Qwen2 with a deviation of 0.02, which suits widths of a thousand and more. At a width of
+/// 128 attention then begins almost uniform, and a model looks back into its text thousands of steps later (see
+/// `docs/log.md`).
 ///
 /// Every matrix has a stream of its own, derived from `seed` and its position.
 #[must_use]
 pub fn decoder(config: &DecoderConfig, seed: u64, device: &Device) -> Decoder {
     let mut draws = Draws {
         seed,
+        deviation: (config.hidden_size as f64).sqrt().recip(),
         drawn: 0,
         device,
     };
@@ -52,6 +54,7 @@ pub fn decoder(config: &DecoderConfig, seed: u64, device: &Device) -> Decoder {
 
 struct Draws<'a> {
     seed: u64,
+    deviation: f64,
     drawn: u64,
     device: &'a Device,
 }
@@ -61,7 +64,7 @@ impl Draws<'_> {
         self.drawn += 1;
         let mut random = Random::derive(&[self.seed, self.drawn]);
         let values: Vec<f32> = (0..rows * columns)
-            .map(|_| (DEVIATION * normal(&mut random)) as f32)
+            .map(|_| (self.deviation * normal(&mut random)) as f32)
             .collect();
         let data = TensorData::new(values, [rows, columns]);
         Param::from_tensor(Tensor::from_data(data, self.device))
