@@ -88,6 +88,13 @@ impl Coefficient {
         Self(self.0.abs())
     }
 
+    /// The largest whole number that is at most this times `whole`; 0 where that is negative.
+    pub(crate) fn floor_of(&self, whole: u64) -> u64 {
+        let product = &self.0 * BigRational::from_integer(whole.into());
+        num_traits::ToPrimitive::to_u64(&product.floor().to_integer())
+            .unwrap_or(if self.is_negative() { 0 } else { u64::MAX })
+    }
+
     /// Numerator in lowest terms; it carries the sign.
     pub fn numerator(&self) -> &BigInt {
         self.0.numer()
