@@ -329,6 +329,17 @@ mod tests {
     }
 
     #[test]
+    fn shares_of_whole_numbers_are_rounded_down() {
+        let share = |text: &str, whole| text.parse::<Coefficient>().unwrap().floor_of(whole);
+        // In double precision this product falls just short of 29.
+        assert_eq!(share("0.29", 100), 29);
+        assert_eq!(share("1/3", 10), 3);
+        assert_eq!(share("1", u64::MAX), u64::MAX);
+        assert_eq!(share("0", 7), 0);
+        assert_eq!(share("-1", 7), 0);
+    }
+
+    #[test]
     fn prints_the_shortest_exact_form() {
         for (text, expected) in [
             ("0", "0"),

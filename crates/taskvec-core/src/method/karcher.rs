@@ -98,8 +98,7 @@ impl Karcher {
                 }
             }
             let length = product(&step, &step).max(0.0).sqrt();
-            // Written so that a length that is not a number ends the walk.
-            if !(length >= self.tolerance && length > 0.0) {
+            if length < self.tolerance || length == 0.0 || length.is_nan() {
                 break;
             }
             let (sine, cosine) = libm::sincos(length);

@@ -3,7 +3,7 @@
 //! The bits of |x|, read as a whole number, order singles by magnitude; NaN stands above all others. Three passes count
 //! them by 11, 10 and 10 bits from the top, which leaves one magnitude as the threshold. Elements above it are all
 //! selected; of those that equal it the first in the order of the tensor are, and a fourth pass finds the last of them.
-//! So neither threads nor chunks matter, and memory is 2048 counters and the equal elements of one block.
+//! So neither threads nor chunks matter, and what a block adds is at most 2048 counters or the places of its equal elements.
 
 /// Passes that a selection needs.
 pub(super) const PASSES: usize = 4;
@@ -20,6 +20,7 @@ pub(super) fn key(value: f32) -> u32 {
 pub(super) struct Largest<'a> {
     pub(super) count: u64,
     pub(super) elements: u64,
+    /// What each pass found; a method may append numbers of its own to the counters.
     pub(super) known: &'a [Vec<f64>],
 }
 
@@ -72,7 +73,7 @@ impl Largest<'_> {
         let (mut prefix, mut wanted) = (0, self.count);
         for ((bits, _), counts) in DIGITS.iter().zip(self.known).take(passes) {
             let mut digit = 0;
-            for (index, count) in counts.iter().enumerate().rev() {
+            for (index, count) in counts.iter().take(1 << bits).enumerate().rev() {
                 digit = index as u32;
                 if wanted <= *count as u64 {
                     break;

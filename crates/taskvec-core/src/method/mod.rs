@@ -6,7 +6,8 @@
 //!   folds it into the linear combination around it, which stays correctly rounded.
 //! - a `StreamingMethod` is anything else. It sees its operands as slices of singles, makes as many passes over a
 //!   tensor as it needs to gather sums, and then computes one output per element. Operands that are expressions are
-//!   rounded once to singles before it sees them; its output is exact again for the combination around it.
+//!   rounded once to singles before it sees them; its output is exact again for the combination around it. It may have
+//!   each operand go through other methods first, which is how a method of many vectors reuses one of a single vector.
 //!
 //! To add a method: write its file, and name it in `METHODS`.
 

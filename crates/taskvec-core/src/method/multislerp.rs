@@ -45,7 +45,8 @@ impl SpanMethod for MultiSlerp {
                 square += share * share * products.cosine(one, other);
             }
         }
-        let length = square.max(0.0).sqrt();
+        // Rounding can take it below zero, and what is not a number is to stay so.
+        let length = if square < 0.0 { 0.0 } else { square.sqrt() };
         if length < 1e-8 {
             return vec![share; count];
         }

@@ -47,6 +47,6 @@ mod tests {
         assert_eq!(apply(Orthogonal, &[&[3.0, 4.0], &[0.0, 0.0]]), [3.0, 4.0]);
         let left = apply(Orthogonal, &[&[0.1, 0.7, -0.3], &[0.5, 0.2, 0.9]]);
         let product = 0.5 * left[0] + 0.2 * left[1] + 0.9 * left[2];
-        assert!(product.abs() < 1e-7, "{product}");
+        assert!(product.abs() < 2e-7, "{product}");
     }
 }
