@@ -12,7 +12,7 @@ use taskvec_core::{Bindings, Dtype, Library, Plan, PlanOptions};
 use super::fixture::{World, decoder};
 
 /// Roundings to a single that a weight of a tensor may be off by, in units of the tensor's largest weight.
-const TOLERANCE: f32 = 8.0 * f32::EPSILON;
+const TOLERANCE: f32 = 4.0 * f32::EPSILON;
 
 fn golden(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -24,7 +24,7 @@ fn load(expression: &str, label: &str, golden_name: &str) -> BTreeMap<String, Ve
     let names = ["base", "a", "b", "c", golden_name];
     let bindings = names.iter().fold(Bindings::default(), |bindings, name| {
         let path = golden(&format!("{label}-{name}.safetensors"));
-        bindings.with(name, path.to_str().unwrap().parse().unwrap())
+        bindings.with(*name, path.to_str().unwrap().parse().unwrap())
     });
     let options = PlanOptions {
         output_dtype: Some(Dtype::F32),
