@@ -2,7 +2,7 @@
 //!
 //! Yadav et al., "TIES-Merging: resolving interference when merging models", arXiv 2306.01708, algorithm 1. Each vector
 //! is trimmed as by `trim`, in every tensor; [`elect`](super::elect) does the rest and says how weights are meant.
-//! Weights do not change which elements are trimmed, but that a weighted operand is rounded to singles first.
+//! Weights do not change which elements are trimmed, except that a weighted operand is rounded to singles first.
 //!
 //! `base + ties(a - base, b - base, density=0.2)` is mergekit's `ties` with equal weights.
 
