@@ -88,6 +88,13 @@ impl Coefficient {
         Self(self.0.abs())
     }
 
+    /// The largest whole number that is at most this times `whole`; 0 where that is negative.
+    pub(crate) fn floor_of(&self, whole: u64) -> u64 {
+        let product = &self.0 * BigRational::from_integer(whole.into());
+        num_traits::ToPrimitive::to_u64(&product.floor().to_integer())
+            .unwrap_or(if self.is_negative() { 0 } else { u64::MAX })
+    }
+
     /// Numerator in lowest terms; it carries the sign.
     pub fn numerator(&self) -> &BigInt {
         self.0.numer()
@@ -319,6 +326,17 @@ mod tests {
             "-2/6".parse::<Coefficient>().unwrap(),
             Coefficient::ratio(-1, 3).unwrap()
         );
+    }
+
+    #[test]
+    fn shares_of_whole_numbers_are_rounded_down() {
+        let share = |text: &str, whole| text.parse::<Coefficient>().unwrap().floor_of(whole);
+        // In double precision this product falls just short of 29.
+        assert_eq!(share("0.29", 100), 29);
+        assert_eq!(share("1/3", 10), 3);
+        assert_eq!(share("1", u64::MAX), u64::MAX);
+        assert_eq!(share("0", 7), 0);
+        assert_eq!(share("-1", 7), 0);
     }
 
     #[test]

@@ -188,7 +188,10 @@ impl Computation {
     }
 
     fn context(&self) -> TensorContext<'_> {
-        TensorContext { name: &self.name }
+        TensorContext {
+            name: &self.name,
+            elements: self.elements,
+        }
     }
 
     /// One block of one pass of a step.
@@ -216,7 +219,12 @@ impl Computation {
             .observe(pass, self.context(), &known[step], block))
     }
 
-    pub(crate) fn merge(&self, (step, pass): (usize, usize), total: &mut [f64], partial: &[f64]) {
+    pub(crate) fn merge(
+        &self,
+        (step, pass): (usize, usize),
+        total: &mut Vec<f64>,
+        partial: &[f64],
+    ) {
         self.steps[step].method.merge(pass, total, partial);
     }
 

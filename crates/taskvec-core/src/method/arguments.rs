@@ -19,7 +19,7 @@ pub(crate) struct BoundCall<'tree> {
 /// Tells operands from parameters, positional ones by their place.
 ///
 /// The first positional arguments are the operands; further ones fill the parameters in order, unless the method takes
-/// any number of operands.
+/// any number of operands. Where it takes a fixed number, operands may be given by name as well.
 pub(crate) fn bind<'tree>(
     signature: &'static Signature,
     call: &'tree Call,
@@ -34,20 +34,23 @@ pub(crate) fn bind<'tree>(
     } else {
         signature.operands.len()
     };
-    let operands: Vec<&Node> = positional
+    let mut operands: Vec<Option<&Node>> = positional
         .iter()
         .take(operand_count)
-        .map(|argument| &argument.value)
+        .map(|argument| Some(&argument.value))
         .collect();
-    let surplus = positional.len().saturating_sub(operand_count);
-    if operands.len() < signature.operands.len() || surplus > signature.parameters.len() {
+    operands.resize(operand_count.max(signature.operands.len()), None);
+    let wrong_count = |found: usize| {
         let problem = Problem::OperandCount {
             function: function(),
             expected: signature.operand_count(),
-            found: positional.len(),
+            found,
             usage: signature.usage(),
         };
-        return Err((call.function_span, problem));
+        (call.function_span, problem)
+    };
+    if positional.len().saturating_sub(operand_count) > signature.parameters.len() {
+        return Err(wrong_count(positional.len()));
     }
     let mut given: BTreeMap<&str, &Node> = BTreeMap::new();
     let by_place = positional
@@ -61,6 +64,20 @@ pub(crate) fn bind<'tree>(
         let key = argument.key.as_deref().unwrap_or_default();
         let parameter = key.to_owned();
         let span = argument.value.span;
+        let place = signature.operands.iter().position(|name| *name == key);
+        if let Some(place) = place.filter(|_| !signature.variadic) {
+            if operands[place].replace(&argument.value).is_some() {
+                let function = function();
+                return Err((
+                    span,
+                    Problem::RepeatedParameter {
+                        function,
+                        parameter,
+                    },
+                ));
+            }
+            continue;
+        }
         if signature
             .parameters
             .iter()
@@ -86,6 +103,10 @@ pub(crate) fn bind<'tree>(
             ));
         }
     }
+    let found = operands.iter().flatten().count();
+    if found < operands.len() {
+        return Err(wrong_count(found));
+    }
     let mut parameters = Vec::with_capacity(signature.parameters.len());
     for parameter in signature.parameters {
         let node = given.get(parameter.name).copied();
@@ -100,7 +121,7 @@ pub(crate) fn bind<'tree>(
         parameters.push((parameter, node));
     }
     Ok(BoundCall {
-        operands,
+        operands: operands.into_iter().flatten().collect(),
         parameters,
     })
 }
@@ -112,6 +133,7 @@ pub(crate) struct Arguments(BTreeMap<&'static str, Value>);
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Value {
     Count(u64),
+    Real(Coefficient),
     Text(String),
 }
 
@@ -138,13 +160,15 @@ impl Arguments {
         let Some(number) = number.cloned().or_else(default) else {
             return false;
         };
-        let count = (number == Coefficient::whole(number.numerator()))
-            .then(|| number.numerator().to_u64())
-            .flatten();
-        count
-            .map(|count| self.0.insert(parameter.name, Value::Count(count)))
+        let is_whole = number == Coefficient::whole(number.numerator());
+        let value = match parameter.value {
+            ParameterType::Count if is_whole => number.numerator().to_u64().map(Value::Count),
+            ParameterType::Real(range) if range.contains(&number) => Some(Value::Real(number)),
+            _ => None,
+        };
+        value
+            .map(|value| self.0.insert(parameter.name, value))
             .is_some()
-            && parameter.value == ParameterType::Count
     }
 
     /// The value of a parameter of type [`ParameterType::Count`].
@@ -152,6 +176,14 @@ impl Arguments {
         match self.0.get(name) {
             Some(Value::Count(count)) => *count,
             _ => 0,
+        }
+    }
+
+    /// The value of a parameter of type [`ParameterType::Real`].
+    pub(crate) fn real(&self, name: &str) -> Coefficient {
+        match self.0.get(name) {
+            Some(Value::Real(number)) => number.clone(),
+            _ => Coefficient::zero(),
         }
     }
 

@@ -1,10 +1,9 @@
 //! Normal numbers by counter: element `i` is a function of key and `i` alone.
 //!
-//! Random bits are Philox4x32-10 of Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011; normal
-//! numbers follow by Box and Muller (1958). Logarithm and sine are those of the `libm` crate, which gives the same bits
+//! Random bits are those of [`philox`](super::philox); normal numbers follow by Box and Muller (1958). Logarithm and sine are those of the `libm` crate, which gives the same bits
 //! on every platform; those of the system do not.
 
-use crate::content_hash::ContentHash;
+use super::philox::{key, philox};
 
 /// A stream of standard normal numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,14 +16,7 @@ impl Gaussian {
     pub(crate) fn new(seed: u64, tensor: &str) -> Self {
         let mut text = seed.to_le_bytes().to_vec();
         text.extend_from_slice(tensor.as_bytes());
-        let hash = ContentHash::of(&text);
-        let [a, b, c, d, e, f, g, h, ..] = *hash.as_bytes();
-        Self {
-            key: [
-                u32::from_le_bytes([a, b, c, d]),
-                u32::from_le_bytes([e, f, g, h]),
-            ],
-        }
+        Self { key: key(&text) }
     }
 
     /// Fills `output` with elements `offset`, `offset + 1`, … of the stream.
@@ -50,24 +42,6 @@ impl Gaussian {
     }
 }
 
-fn philox(mut counter: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
-    for _ in 0..10 {
-        let left = u64::from(counter[0]) * 0xd251_1f53;
-        let right = u64::from(counter[2]) * 0xcd9e_8d57;
-        counter = [
-            (right >> 32) as u32 ^ counter[1] ^ key[0],
-            right as u32,
-            (left >> 32) as u32 ^ counter[3] ^ key[1],
-            left as u32,
-        ];
-        key = [
-            key[0].wrapping_add(0x9e37_79b9),
-            key[1].wrapping_add(0xbb67_ae85),
-        ];
-    }
-    counter
-}
-
 fn normal_pair(radius: u32, angle: u32) -> [f32; 2] {
     // Middle of one of 2^32 equal parts of (0, 1): never 0, whose logarithm is infinite.
     let uniform = |bits: u32| (f64::from(bits) + 0.5) / 4_294_967_296.0;
@@ -79,19 +53,6 @@ fn normal_pair(radius: u32, angle: u32) -> [f32; 2] {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn philox_gives_the_published_vectors() {
-        // From the Random123 distribution's known-answer tests.
-        assert_eq!(
-            philox([0; 4], [0; 2]),
-            [0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8]
-        );
-        assert_eq!(
-            philox([u32::MAX; 4], [u32::MAX; 2]),
-            [0x408f_276d, 0x41c8_3b0e, 0xa20b_c7c6, 0x6d54_51fd]
-        );
-    }
 
     #[test]
     fn any_cut_gives_the_same_stream() {

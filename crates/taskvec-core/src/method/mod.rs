@@ -6,34 +6,75 @@
 //!   folds it into the linear combination around it, which stays correctly rounded.
 //! - a `StreamingMethod` is anything else. It sees its operands as slices of singles, makes as many passes over a
 //!   tensor as it needs to gather sums, and then computes one output per element. Operands that are expressions are
-//!   rounded once to singles before it sees them; its output is exact again for the combination around it.
+//!   rounded once to singles before it sees them; its output is exact again for the combination around it. It may have
+//!   each operand go through other methods first, which is how a method of many vectors reuses one of a single vector.
 //!
 //! To add a method: write its file, and name it in `METHODS`.
 
 mod arguments;
+mod breadcrumbs;
+mod breadcrumbs_ties;
+mod dare;
+mod dare_ties;
+mod elect;
 mod except;
 mod gaussian;
+mod karcher;
+mod largest;
+mod match_norm;
 mod mean;
+mod model_stock;
+mod multislerp;
+mod nearswap;
+mod nuslerp;
 mod only;
+mod orthogonal;
 mod pattern;
+mod philox;
+mod ram;
+mod ramplus_tl;
 mod random;
+mod sce;
+mod sign;
 mod signature;
+mod slerp;
+mod span;
+mod ties;
+mod trim;
 
 use std::fmt;
 use std::sync::Arc;
 
 pub(crate) use arguments::{Arguments, bind};
-pub(crate) use signature::{OperandKinds, ParameterType, Signature};
+pub(crate) use signature::{OperandKinds, Parameter, ParameterType, Range, Signature};
 
 use crate::coefficient::Coefficient;
 use crate::expression::Problem;
 
 /// Every function there is, by name.
-pub(crate) const METHODS: [&Method; 4] = [
+pub(crate) const METHODS: [&Method; 22] = [
+    &breadcrumbs::METHOD,
+    &breadcrumbs_ties::METHOD,
+    &dare::METHOD,
+    &dare_ties::METHOD,
     &except::METHOD,
+    &karcher::METHOD,
+    &match_norm::METHOD,
     &mean::METHOD,
+    &model_stock::METHOD,
+    &multislerp::METHOD,
+    &nearswap::METHOD,
+    &nuslerp::METHOD,
     &only::METHOD,
+    &orthogonal::METHOD,
+    &ram::METHOD,
+    &ramplus_tl::METHOD,
     &random::METHOD,
+    &sce::METHOD,
+    &sign::METHOD,
+    &slerp::METHOD,
+    &ties::METHOD,
+    &trim::METHOD,
 ];
 
 /// A function of the expression language.
@@ -101,6 +142,8 @@ pub(crate) trait LinearMethod: Send + Sync {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct TensorContext<'a> {
     pub(crate) name: &'a str,
+    /// Elements of the whole tensor.
+    pub(crate) elements: u64,
 }
 
 /// Part of a tensor: the same elements of every operand.
@@ -117,6 +160,11 @@ pub(crate) struct OperandBlock<'a> {
 /// Blocks are observed by several threads in any order, always with the same borders; what they return is merged in
 /// the order of the tensor. So results do not depend on the number of threads, whatever the method sums.
 pub(crate) trait StreamingMethod: Send + Sync {
+    /// Methods of one operand that operand number `operand` goes through, in this order, before this one sees it.
+    fn preparations(&self, _operand: usize) -> Vec<Arc<dyn StreamingMethod>> {
+        Vec::new()
+    }
+
     /// Passes over the operands before the first output.
     fn passes(&self) -> usize;
 
@@ -130,7 +178,7 @@ pub(crate) trait StreamingMethod: Send + Sync {
     ) -> Vec<f64>;
 
     /// Merges what blocks returned; element by element unless the method has another meaning in mind.
-    fn merge(&self, _pass: usize, total: &mut [f64], partial: &[f64]) {
+    fn merge(&self, _pass: usize, total: &mut Vec<f64>, partial: &[f64]) {
         total
             .iter_mut()
             .zip(partial)

@@ -1,5 +1,6 @@
 //! What a method takes.
 
+use crate::coefficient::Coefficient;
 use crate::expression::Kind;
 
 /// Name, operands and parameters of a method.
@@ -20,6 +21,8 @@ pub(crate) struct Signature {
 pub(crate) enum OperandKinds {
     /// Vectors give a vector.
     Vectors,
+    /// Models give a model.
+    Models,
     /// Models give a model, vectors a vector; both together are refused.
     Alike,
 }
@@ -30,6 +33,7 @@ impl OperandKinds {
         let first = kinds.first().copied().unwrap_or(Kind::Vector);
         let (result, expected) = match (self, first) {
             (Self::Vectors, _) => (Kind::Vector, "a vector"),
+            (Self::Models, _) => (Kind::Model, "models only"),
             (Self::Alike, Kind::Model) => (Kind::Model, "models only, as its first operand is one"),
             (Self::Alike, Kind::Vector) => {
                 (Kind::Vector, "vectors only, as its first operand is one")
@@ -57,14 +61,45 @@ pub(crate) struct Parameter {
 pub(crate) enum ParameterType {
     /// A whole number from 0 to 2^64 − 1.
     Count,
+    /// A number in a range, exact.
+    Real(Range),
     /// A text in double quotes.
     Text,
+}
+
+/// A range of real numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Range {
+    /// (0, 1]: a share that is kept.
+    Share,
+    /// [0, 1): a share that is dropped.
+    ProperShare,
+    /// [0, 1]: a place between two ends.
+    Unit,
+    /// [0, ∞).
+    NotNegative,
+}
+
+impl Range {
+    pub(crate) fn contains(self, number: &Coefficient) -> bool {
+        let (zero, one) = (Coefficient::zero(), Coefficient::one());
+        match self {
+            Self::Share => *number > zero && *number <= one,
+            Self::ProperShare => *number >= zero && *number < one,
+            Self::Unit => *number >= zero && *number <= one,
+            Self::NotNegative => *number >= zero,
+        }
+    }
 }
 
 impl ParameterType {
     pub(crate) fn describe(self) -> &'static str {
         match self {
             Self::Count => "a whole number, 0 or more",
+            Self::Real(Range::Share) => "a number above 0 and at most 1",
+            Self::Real(Range::ProperShare) => "a number from 0 to below 1",
+            Self::Real(Range::Unit) => "a number from 0 to 1",
+            Self::Real(Range::NotNegative) => "a number, 0 or more",
             Self::Text => "a text in double quotes",
         }
     }
@@ -83,9 +118,14 @@ impl Signature {
         }
         parts.extend(self.parameters.iter().map(|parameter| {
             match (parameter.default, parameter.value) {
+                (Some(default), ParameterType::Text) => {
+                    format!("{}=\"{default}\"", parameter.name)
+                }
                 (Some(default), _) => format!("{}={default}", parameter.name),
                 (None, ParameterType::Text) => format!("\"{}\"", parameter.name),
-                (None, ParameterType::Count) => parameter.name.to_owned(),
+                // What follows any number of operands can only be given by name.
+                (None, _) if self.variadic => format!("{}=", parameter.name),
+                (None, _) => parameter.name.to_owned(),
             }
         }));
         format!("{}({})", self.name, parts.join(", "))

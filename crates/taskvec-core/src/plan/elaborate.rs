@@ -206,11 +206,15 @@ impl Elaborator<'_> {
         for (parameter, given) in bound.parameters {
             let fits = match (parameter.value, given) {
                 (ParameterType::Text, given) => arguments.set_text(parameter, given),
-                (ParameterType::Count, None) => arguments.set_number(parameter, None),
-                (ParameterType::Count, Some(given)) => match self.constant(given) {
-                    Some(number) => arguments.set_number(parameter, Some(&number)),
-                    None => false,
-                },
+                (ParameterType::Count | ParameterType::Real(_), None) => {
+                    arguments.set_number(parameter, None)
+                }
+                (ParameterType::Count | ParameterType::Real(_), Some(given)) => {
+                    match self.constant(given) {
+                        Some(number) => arguments.set_number(parameter, Some(&number)),
+                        None => false,
+                    }
+                }
             };
             if !fits {
                 let problem = Problem::ParameterValue {

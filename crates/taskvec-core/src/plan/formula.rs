@@ -182,11 +182,18 @@ impl Lowering<'_> {
         if let Some(step) = self.placed.get(&index) {
             return *step;
         }
-        let operands = call
-            .operands
-            .iter()
-            .map(|operand| self.lower(operand))
-            .collect();
+        let mut operands = Vec::with_capacity(call.operands.len());
+        for (place, operand) in call.operands.iter().enumerate() {
+            let mut terms = self.lower(operand);
+            for preparation in method.preparations(place) {
+                self.steps.push(Step {
+                    method: preparation,
+                    operands: vec![terms],
+                });
+                terms = Terms::one(Operand::Step(self.steps.len() - 1));
+            }
+            operands.push(terms);
+        }
         self.steps.push(Step {
             method: Arc::clone(method),
             operands,

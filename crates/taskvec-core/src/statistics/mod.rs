@@ -6,4 +6,4 @@ mod sums;
 
 pub use group::{Group, Module};
 pub use inspect::{InspectOptions, Inspection, WeightStatistics, inspect};
-pub(crate) use sums::sum_of_squares;
+pub(crate) use sums::{sum, sum_of_squares};

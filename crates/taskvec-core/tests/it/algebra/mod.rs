@@ -3,5 +3,7 @@
 mod fixture;
 mod inspect;
 mod load;
+mod mergekit;
+mod methods;
 mod plan;
 mod write;

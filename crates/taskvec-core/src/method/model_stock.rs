@@ -1,0 +1,84 @@
+//! Model Stock: as far from the base as the fine-tunes agree.
+//!
+//! Jang, Yun and Han, "Model Stock: all we need is just a few fine-tuned models", arXiv 2403.19522, equation 5 for N
+//! fine-tunes: with the angle θ between their differences from the base,
+//!
+//! ```text
+//! t = N·cos θ / (1 + (N − 1)·cos θ)      t · mean + (1 − t) · base
+//! ```
+//!
+//! in each tensor; cos θ is the mean over all pairs, as in mergekit. A pair with a zero difference counts as cosine 0,
+//! where mergekit divides by a norm product of at least 10⁻⁶, which shrinks the cosines of very small changes. Where
+//! the denominator vanishes the result is the base, as in mergekit. `filter_wise` is not offered.
+
+use std::sync::Arc;
+
+use super::span::{InSpan, Products, SpanMethod};
+use super::{Method, OperandKinds, Operation, Signature};
+
+pub(super) const METHOD: Method = Method {
+    signature: Signature {
+        name: "model_stock",
+        summary: "the mean of fine-tunes of `base`, drawn back to it as far as they disagree, in every tensor",
+        operands: &["base", "a", "b"],
+        variadic: true,
+        kinds: OperandKinds::Models,
+        parameters: &[],
+    },
+    build: |_| Ok(Operation::Streaming(Arc::new(InSpan(ModelStock)))),
+};
+
+struct ModelStock;
+
+impl SpanMethod for ModelStock {
+    const RELATIVE_TO_FIRST: bool = true;
+
+    fn weights(&self, products: &Products<'_>) -> Vec<f64> {
+        let tuned = products.operands().saturating_sub(1);
+        let (mut sum, mut pairs) = (0.0, 0u32);
+        for one in 1..=tuned {
+            for other in one + 1..=tuned {
+                sum += products.cosine(one, other);
+                pairs += 1;
+            }
+        }
+        let cosine = sum / f64::from(pairs.max(1));
+        let count = tuned as f64;
+        let denominator = 1.0 + (count - 1.0) * cosine;
+        let share = if denominator.abs() < 1e-6 {
+            0.0
+        } else {
+            count * cosine / denominator
+        };
+        let mut weights = vec![share / count; tuned + 1];
+        weights[0] = 1.0 - share;
+        weights
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::span::apply;
+    use super::*;
+
+    #[test]
+    fn agreement_decides_how_far_to_go() {
+        let base = [1.0, 1.0];
+        assert_eq!(
+            apply(ModelStock, &[&base, &[3.0, 1.0], &[3.0, 1.0]]),
+            [3.0, 1.0]
+        );
+        assert_eq!(apply(ModelStock, &[&base, &[3.0, 1.0], &[1.0, 5.0]]), base);
+        assert_eq!(apply(ModelStock, &[&base, &[3.0, 1.0], &[-1.0, 1.0]]), base);
+        assert_eq!(apply(ModelStock, &[&base, &base, &base]), base);
+        // cos 60° = 1/2, so t = 2/3.
+        let tilted = [1.0 + 0.5, 1.0 + 0.75f32.sqrt()];
+        let found = apply(ModelStock, &[&base, &[2.0, 1.0], &tilted]);
+        assert!((found[0] - 1.5).abs() < 1e-6, "{found:?}");
+    }
+
+    #[test]
+    fn what_is_not_a_number_does_not_panic() {
+        assert!(apply(ModelStock, &[&[1.0], &[f32::NAN], &[1.0]])[0].is_nan());
+    }
+}
