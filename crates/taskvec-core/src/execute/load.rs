@@ -67,7 +67,7 @@ impl Plan {
             bytes_total: 0,
         };
         run(
-            &[0..names.len()],
+            std::slice::from_ref(&(0..names.len())),
             &|index| job(self, names[index]),
             &Memory(&tensors),
             &options,

@@ -176,7 +176,7 @@ pub fn inspect(
         found: inspected.iter().map(|_| Mutex::default()).collect(),
     };
     run(
-        &[0..inspected.len()],
+        std::slice::from_ref(&(0..inspected.len())),
         &|index| Job::Compute(inspected[index].computation(plan)),
         &summary,
         &run_options,
