@@ -68,7 +68,7 @@ impl Plan {
         };
         run(
             &[0..names.len()],
-            &|index| job(self, names[index]),
+            &|index| job(self, names[index], None),
             &Memory(&tensors),
             &options,
         )?;

@@ -4,4 +4,5 @@ mod fixture;
 mod inspect;
 mod load;
 mod plan;
+mod trust;
 mod write;
