@@ -82,6 +82,27 @@ impl ContentHasher {
     }
 }
 
+/// Bytes hashed at once: larger than a system call is dear, smaller than a second-level cache.
+const PIECE_BYTES: u64 = 256 << 10;
+
+/// Hashes `bytes` bytes that `read` fetches: it fills a buffer from an offset on.
+pub(crate) fn hash_by_position<E>(
+    bytes: u64,
+    read: &mut dyn FnMut(&mut [u8], u64) -> Result<(), E>,
+) -> Result<ContentHash, E> {
+    let mut hasher = ContentHasher::new();
+    let mut buffer = vec![0; bytes.min(PIECE_BYTES) as usize];
+    let mut offset = 0;
+    while offset < bytes {
+        let length = (bytes - offset).min(PIECE_BYTES);
+        let piece = &mut buffer[..length as usize];
+        read(piece, offset)?;
+        hasher.update(piece);
+        offset += length;
+    }
+    Ok(hasher.finish())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

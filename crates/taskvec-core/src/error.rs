@@ -176,6 +176,12 @@ pub enum Error {
         /// Latest version known here.
         supported: u32,
     },
+    /// An output without a record of what made it.
+    #[error("`{}` carries no record of what made it", path.display())]
+    NoProvenance {
+        /// The directory or file.
+        path: PathBuf,
+    },
     /// A file is no longer what it was when it was opened.
     #[error("`{}` changed while it was read: {change}", file.display())]
     FileChanged {
@@ -217,6 +223,12 @@ pub enum Error {
     /// Checkpoints that do not fit together.
     #[error("{0}")]
     Incompatible(Box<Incompatible>),
+    /// Models between which arithmetic means nothing.
+    #[error("{}", strangers(pairs))]
+    Strangers {
+        /// Names of both, and `‖a − b‖ / ‖b‖` over their matrices.
+        pairs: Vec<(String, String, f64)>,
+    },
     /// An output dtype in which results cannot be stored.
     #[error("results cannot be stored as {dtype}")]
     OutputDtype {
@@ -386,6 +398,14 @@ impl Error {
             }
             Error::Expression(error) => error.hint(),
             Error::Incompatible(error) => error.hint(),
+            Error::NoProvenance { .. } => Some(
+                "`taskvec.json` in a directory, or the header of a single file, holds it; what other tools wrote has none"
+                    .to_owned(),
+            ),
+            Error::Strangers { .. } => Some(
+                "weights move only between models fine-tuned from one; to write the result all the same, pass `--allow-strangers`"
+                    .to_owned(),
+            ),
             Error::OutputDtype { .. } => Some("the output dtype is BF16, F16, F32 or F64".to_owned()),
             Error::DestinationExists { .. } => {
                 Some("choose another destination, or pass `--overwrite` to replace it".to_owned())
@@ -414,6 +434,16 @@ impl Error {
             source,
         }
     }
+}
+
+fn strangers(pairs: &[(String, String, f64)]) -> String {
+    let mut text = "the models do not descend from one initialisation".to_owned();
+    for (left, right, distance) in pairs {
+        text.push_str(&format!(
+            "\n  `{left}` and `{right}`: relative distance {distance:.2} (fine-tunes lie far below 1, strangers near 1.41)"
+        ));
+    }
+    text
 }
 
 fn not_found_hint(path: &Path, near: &[String]) -> Option<String> {

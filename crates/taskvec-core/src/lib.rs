@@ -19,6 +19,7 @@ pub mod reference;
 pub mod safetensors;
 mod spelling;
 pub mod statistics;
+pub mod verification;
 
 pub use checkpoint::{
     Checkpoint, CheckpointKind, EmbeddedDirectory, Library, Shard, SideFile, WeightFormat,
@@ -34,4 +35,8 @@ pub use plan::{Bindings, Plan, PlanOptions, PlannedTensor};
 pub use provenance::Provenance;
 pub use reference::Reference;
 pub use safetensors::TensorInfo;
-pub use statistics::{InspectOptions, Inspection, WeightStatistics, inspect};
+pub use statistics::{
+    InspectOptions, Inspection, Lineage, LineageOptions, RoundingEstimate, WeightStatistics,
+    inspect, lineage,
+};
+pub use verification::{Verification, VerifyOptions, verify};

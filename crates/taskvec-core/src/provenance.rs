@@ -35,9 +35,46 @@ pub struct Provenance {
     pub dtype: Option<Dtype>,
     /// The checkpoints the expression read, in its order.
     pub inputs: Vec<InputRecord>,
+    /// Names bound to checkpoints that `inputs` lists under another name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub aliases: BTreeMap<String, String>,
     /// Options that changed the result or let something pass, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub flags: BTreeMap<String, Value>,
+    /// What rounding the result to its type did to the change, where that was looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rounding: Option<RoundingRecord>,
+    /// The other files of the output directory; none where the output is one file.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outputs: Vec<OutputRecord>,
+}
+
+/// How much of a change survived the rounding of the result. Shares are of 1.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RoundingRecord {
+    /// `‖stored − exact‖ / ‖change‖`.
+    pub lost: f64,
+    /// How far the stored weights moved along the change.
+    pub survived: f64,
+    /// The share of the changed elements that were stored as if nothing had been added.
+    pub vanished: f64,
+    /// The share of the elements from which this was estimated; 1 where it is exact.
+    pub sampled: f64,
+}
+
+/// A file of an output directory as it was written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutputRecord {
+    /// Its name in the directory.
+    pub name: String,
+    /// Its length.
+    pub bytes: u64,
+    /// Of weights, the hash of the JSON header alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub header_sha256: Option<ContentHash>,
+    /// Hash of the whole file; of weights only where it was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<ContentHash>,
 }
 
 /// A checkpoint an output was made from.
@@ -79,7 +116,10 @@ impl Provenance {
             expression,
             dtype,
             inputs: Vec::new(),
+            aliases: BTreeMap::new(),
             flags: BTreeMap::new(),
+            rounding: None,
+            outputs: Vec::new(),
         }
     }
 

@@ -101,6 +101,14 @@ pub(crate) enum Refusal {
         /// The file.
         path: String,
     },
+    /// An output that is not what its record says.
+    #[error("`{path}` is not what its record says it is{}", listed(differences))]
+    NotAsRecorded {
+        /// The output.
+        path: String,
+        /// What differs, one sentence each.
+        differences: Vec<String>,
+    },
     /// The user pressed Ctrl-C.
     #[error("interrupted: {kept}")]
     Interrupted {
@@ -124,6 +132,10 @@ impl Refusal {
                 Some("add the vector to a model: `target + 0.5*vector`".to_owned())
             }
             Self::ForeignReport { .. } => Some("pass another path with `--out`".to_owned()),
+            Self::NotAsRecorded { .. } => Some(
+                "write it again from the recorded expression; where a parent was moved, say where with `--let NAME=REF`"
+                    .to_owned(),
+            ),
             Self::BoundTwice { .. } | Self::Interrupted { .. } => None,
         }
     }
@@ -137,6 +149,20 @@ impl Refusal {
             _ => Status::Refused,
         }
     }
+}
+
+/// Sentences on lines of their own below a message; the first few of many.
+fn listed(sentences: &[String]) -> String {
+    const SHOWN: usize = 20;
+    let mut text: String = sentences
+        .iter()
+        .take(SHOWN)
+        .map(|sentence| format!("\n  {sentence}"))
+        .collect();
+    if sentences.len() > SHOWN {
+        text.push_str(&format!("\n  and {} more", sentences.len() - SHOWN));
+    }
+    text
 }
 
 /// Names in backticks, with commas and a last word between them.

@@ -25,9 +25,10 @@ pub use format::WeightFormat;
 pub(crate) use index::is_plain_file_name;
 pub use index::{IndexError, encode_index};
 pub use side_file::SideFile;
+pub(crate) use storage::read_file_exact_at;
 use storage::{Folder, Storage};
 
-use crate::content_hash::{ContentHash, ContentHasher};
+use crate::content_hash::{ContentHash, hash_by_position};
 use crate::error::{Error, Result};
 use crate::provenance::FileRecord;
 use crate::reference::Reference;
@@ -266,22 +267,25 @@ impl Checkpoint {
     /// When reading fails or a file has changed since it was opened.
     pub fn hashed_file_records(&self, on_bytes: &mut dyn FnMut(u64)) -> Result<Vec<FileRecord>> {
         let mut records = self.file_records();
-        let mut buffer = vec![0; 1 << 20];
-        for (record, file) in records.iter_mut().zip(&self.0.files) {
-            let mut hasher = ContentHasher::new();
-            let mut offset = 0;
-            while offset < file.storage.bytes {
-                let length = (file.storage.bytes - offset).min(buffer.len() as u64);
-                let piece = &mut buffer[..length as usize];
-                file.storage.read_exact_at(piece, offset)?;
-                hasher.update(piece);
-                on_bytes(length);
-                offset += length;
-            }
-            file.storage.verify_unchanged()?;
-            record.sha256 = Some(hasher.finish());
+        for (index, record) in records.iter_mut().enumerate() {
+            record.sha256 = Some(self.hash_file(index, on_bytes)?);
         }
         Ok(records)
+    }
+
+    /// Hashes weight file number `index`, counted as in [`Checkpoint::file_records`].
+    pub(crate) fn hash_file(
+        &self,
+        index: usize,
+        on_bytes: &mut dyn FnMut(u64),
+    ) -> Result<ContentHash> {
+        let storage = &self.0.files[index].storage;
+        let hash = hash_by_position(storage.bytes, &mut |piece, offset| {
+            on_bytes(piece.len() as u64);
+            storage.read_exact_at(piece, offset)
+        })?;
+        storage.verify_unchanged()?;
+        Ok(hash)
     }
 }
 

@@ -68,7 +68,7 @@ impl Plan {
         };
         run(
             std::slice::from_ref(&(0..names.len())),
-            &|index| job(self, names[index]),
+            &|index| job(self, names[index], None),
             &Memory(&tensors),
             &options,
         )?;

@@ -13,9 +13,12 @@ use super::linear::Tally;
 use super::ordered::Ordered;
 use crate::checkpoint::Checkpoint;
 use crate::error::{Error, Result};
+use crate::statistics::SampledBlock;
 
 /// Elements of a block that a method observes. Fixed, because sums over a block depend on its borders.
 const OBSERVED_ELEMENTS: u64 = 1 << 14;
+/// Elements among which one unit of a survey looks for its blocks.
+const SURVEYED_ELEMENTS: u64 = 1 << 20;
 /// Largest buffer by default: operands and result of a chunk then fit a second-level cache or nearly so, and a system
 /// call moves enough to be cheap.
 const BUFFER_BYTES: usize = 256 << 10;
@@ -65,7 +68,40 @@ pub(crate) enum Job {
         bytes: u64,
         format: Option<FloatFormat>,
     },
-    Compute(Computation),
+    Compute {
+        computation: Computation,
+        /// What is looked at in passing.
+        survey: Option<Survey>,
+    },
+    /// Nothing but what is looked at.
+    Survey(Survey),
+}
+
+/// Values that are computed on some blocks of a tensor only.
+pub(crate) struct Survey {
+    /// Of the same formula as what it is a survey of, so that passes over the tensor are made once for both.
+    pub(crate) computation: Computation,
+    /// In the tensor's order.
+    pub(crate) blocks: Vec<SampledBlock>,
+}
+
+/// Which block of a survey it is.
+pub(crate) struct Surveyed {
+    /// Its number among the survey's blocks.
+    pub(crate) index: u64,
+    pub(crate) block: SampledBlock,
+}
+
+impl Job {
+    /// What makes passes over the tensor; none for a copy.
+    fn computation(&self) -> Option<&Computation> {
+        match self {
+            Self::Copy { .. } => None,
+            Self::Compute { computation, .. } | Self::Survey(Survey { computation, .. }) => {
+                Some(computation)
+            }
+        }
+    }
 }
 
 /// A piece of a result.
@@ -81,6 +117,11 @@ pub(crate) struct Part<'a> {
 /// Where results go. Parts come from several threads in any order.
 pub(crate) trait Consumer: Sync {
     fn consume(&self, tensor: usize, part: Part<'_>) -> Result<()>;
+
+    /// Takes the stored bytes of a survey's roots on a block, which comes whole whatever a chunk is.
+    fn survey(&self, _tensor: usize, _block: Surveyed, _outputs: &[&[u8]]) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// Makes the jobs that the lanes name and gives their results to `consumer`.
@@ -283,9 +324,10 @@ impl Run<'_> {
 
     fn begin(&self, index: usize) -> TensorRun {
         let job = (self.job)(index);
-        let (stages, steps, length, widest, buffers) = match &job {
-            Job::Copy { bytes, .. } => (Vec::new(), 0, *bytes, 1, 1),
-            Job::Compute(computation) => (
+        let (stages, steps, length, widest, buffers) = match (&job, job.computation()) {
+            (Job::Copy { bytes, .. }, _) => (Vec::new(), 0, *bytes, 1, 1),
+            (_, None) => (Vec::new(), 0, 0, 1, 1),
+            (_, Some(computation)) => (
                 computation.stages(),
                 computation.steps(),
                 computation.elements(),
@@ -300,7 +342,9 @@ impl Run<'_> {
             .clamp(SMALLEST_BUFFER_BYTES, BUFFER_BYTES),
         };
         let chunk = match (self.options.chunk, &job) {
-            (Chunk::Elements(elements), Job::Compute(_)) => elements.max(1),
+            (Chunk::Elements(elements), Job::Compute { .. }) => elements.max(1),
+            // Few of its elements are computed, so that a unit may be long.
+            (_, Job::Survey(_)) => SURVEYED_ELEMENTS,
             // A copy is cut between elements, whatever their size.
             (_, Job::Copy { .. }) => (buffer_bytes as u64).next_multiple_of(8),
             _ => (buffer_bytes / widest).max(1) as u64,
@@ -345,36 +389,92 @@ impl Run<'_> {
                 };
                 self.deliver(tensor.index, part)
             }
-            Job::Compute(computation) => {
-                // Units are handed out in order, so whatever this one waits for is in the hands of another thread.
-                let Some(known) = self.wait_for(tensor, unit.stage) else {
+            Job::Compute {
+                computation,
+                survey,
+            } => {
+                let Some(known) = self.reach(tensor, unit, computation, workspace)? else {
                     return Ok(());
                 };
-                if unit.stage < tensor.stages.len() {
-                    let stage = tensor.stages[unit.stage];
-                    let partial =
-                        computation.observe(stage, unit.at, unit.length, &known, workspace)?;
-                    drop(known);
-                    tensor.gather(computation, unit.at / OBSERVED_ELEMENTS, partial);
-                    return Ok(());
-                }
                 let (outputs, tally) = computation.emit(unit.at, unit.length, &known, workspace)?;
                 let byte_offset = unit.at * computation.root_size() as u64;
-                self.deliver(
-                    tensor.index,
-                    Part {
-                        byte_offset,
-                        outputs: &outputs,
-                        tally,
-                    },
-                )
+                let part = Part {
+                    byte_offset,
+                    outputs: &outputs,
+                    tally,
+                };
+                self.deliver(tensor.index, part)?;
+                match survey {
+                    Some(survey) => self.survey(unit, survey, &known, workspace),
+                    None => Ok(()),
+                }
+            }
+            Job::Survey(survey) => {
+                let computation = &survey.computation;
+                if let Some(known) = self.reach(tensor, unit, computation, workspace)? {
+                    self.survey(unit, survey, &known, workspace)?;
+                    self.advance((unit.length * computation.root_size()) as u64);
+                }
+                Ok(())
             }
         }
+    }
+
+    /// Makes a unit of a pass; for a unit of output returns what the passes found. None when nothing is left to do.
+    fn reach(
+        &self,
+        tensor: &TensorRun,
+        unit: &Unit,
+        computation: &Computation,
+        workspace: &mut Workspace,
+    ) -> Result<Option<Known>> {
+        // Units are handed out in order, so whatever this one waits for is in the hands of another thread.
+        let Some(known) = self.wait_for(tensor, unit.stage) else {
+            return Ok(None);
+        };
+        let Some(&stage) = tensor.stages.get(unit.stage) else {
+            return Ok(Some(known));
+        };
+        let partial = computation.observe(stage, unit.at, unit.length, &known, workspace)?;
+        drop(known);
+        tensor.gather(computation, unit.at / OBSERVED_ELEMENTS, partial);
+        Ok(None)
+    }
+
+    /// Computes the blocks that begin in a unit: whole ones, so that no result depends on where units end.
+    fn survey(
+        &self,
+        unit: &Unit,
+        survey: &Survey,
+        known: &Known,
+        workspace: &mut Workspace,
+    ) -> Result<()> {
+        let first = survey.blocks.partition_point(|block| block.begin < unit.at);
+        let end = unit.at + unit.length as u64;
+        let blocks = survey.blocks.iter().enumerate().skip(first);
+        for (index, block) in blocks.take_while(|(_, block)| block.begin < end) {
+            let (outputs, _) =
+                survey
+                    .computation
+                    .emit(block.begin, block.elements, known, workspace)?;
+            let surveyed = Surveyed {
+                index: index as u64,
+                block: *block,
+            };
+            self.consumer
+                .survey(unit.tensor.index, surveyed, &outputs)?;
+        }
+        Ok(())
     }
 
     fn deliver(&self, tensor: usize, part: Part<'_>) -> Result<()> {
         let bytes = part.outputs.first().map_or(0, |output| output.len() as u64);
         self.consumer.consume(tensor, part)?;
+        self.advance(bytes);
+        Ok(())
+    }
+
+    fn advance(&self, bytes: u64) {
         let before = self.done.fetch_add(bytes, Ordering::Relaxed);
         let bytes_done = before + bytes;
         let bytes_total = self.options.bytes_total;
@@ -384,7 +484,6 @@ impl Run<'_> {
                 bytes_total,
             });
         }
-        Ok(())
     }
 
     /// Waits until the stages before `stage` are complete. None when the run was stopped meanwhile.

@@ -9,15 +9,27 @@ use std::sync::atomic::AtomicBool;
 use super::computation::{Computation, Root};
 use super::config_dtype::with_dtype;
 use super::float::FloatFormat;
+use super::layout::{Place, ShardLayout, kind, lay_out_file, lay_out_shards, places};
 use super::linear::Tally;
-use super::run::{Chunk, Consumer, Job, Part, Progress, RunOptions, run};
-use crate::checkpoint::{CheckpointKind, KIND_KEY, encode_index};
+use super::ordered::Ordered;
+use super::record;
+use super::run::{Chunk, Consumer, Job, Part, Progress, RunOptions, Survey, Surveyed, run};
+use crate::checkpoint::encode_index;
 use crate::error::{Error, Result};
-use crate::expression::Kind;
 use crate::output::{OutputDirectory, OutputFile, OutputOptions, ShardWriter};
 use crate::plan::{Plan, PlannedTensor, Production};
-use crate::provenance::{InputRecord, PROVENANCE_FILE, Provenance};
-use crate::safetensors::{EncodedHeader, TensorSpec, encode_header, shard_file_name};
+use crate::provenance::{OutputRecord, Provenance};
+use crate::safetensors::HeaderError;
+use crate::statistics::{
+    LineageOptions, MeasuredChange, Rounding, RoundingEstimate, SampledBlock, Sampling, lineage,
+};
+
+/// Where the rounding of a result is looked at: at one block in 64 of a large model. Blocks of a few thousand elements
+/// are read as fast as a whole chunk, and short enough that small tensors are cut as well.
+fn rounding_sample(measured: &BTreeMap<&str, MeasuredChange<'_>>) -> Sampling {
+    let elements = measured.values().map(|change| change.elements).sum();
+    Sampling::of(elements, 8 << 20, 64, 1 << 12, 0)
+}
 
 /// How a plan is written.
 #[derive(Debug, Clone)]
@@ -30,6 +42,8 @@ pub struct WriteOptions<'a> {
     pub overwrite: bool,
     /// Wait for the disk before the output appears, so that it survives a power failure.
     pub sync: bool,
+    /// Record the SHA-256 of every weight file, inputs and outputs, which reads each once more.
+    pub hash: bool,
     /// Stops the write as soon as it becomes true; nothing has appeared then.
     pub cancelled: Option<&'a AtomicBool>,
 }
@@ -41,13 +55,14 @@ impl Default for WriteOptions<'_> {
             chunk_bytes: None,
             overwrite: false,
             sync: true,
+            hash: false,
             cancelled: None,
         }
     }
 }
 
 /// What was written.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct WriteReport {
     /// Where the output appeared.
     pub destination: PathBuf,
@@ -59,6 +74,9 @@ pub struct WriteReport {
     pub data_bytes: u64,
     /// What is not finite, by tensor; tensors that are finite are not listed.
     pub not_finite: BTreeMap<String, Tally>,
+    /// What rounding did to the change, estimated from a sample that depends on nothing but the plan. None where
+    /// nothing is computed that is stored in fewer bits than a single has.
+    pub rounding: Option<RoundingEstimate>,
     /// Whether the copied config's dtype field was changed to the output's.
     pub config_dtype_changed: bool,
 }
@@ -84,7 +102,8 @@ impl WriteReport {
 ///
 /// # Errors
 ///
-/// When the destination is taken, the disk is full or refuses, an input cannot be read or has changed since the plan
+/// [`Error::Strangers`] when models take part that do not descend from one initialisation, unless
+/// [`PlanOptions::allow_strangers`](crate::plan::PlanOptions) is set. When the destination is taken, the disk is full or refuses, an input cannot be read or has changed since the plan
 /// was built, or the write was cancelled.
 pub fn write(
     plan: &Plan,
@@ -92,13 +111,26 @@ pub fn write(
     options: &WriteOptions<'_>,
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Result<WriteReport> {
+    if !plan.allows_strangers() {
+        let lineage_options = LineageOptions {
+            threads: options.threads,
+            cancelled: options.cancelled,
+        };
+        lineage(plan, &lineage_options)?.refuse_strangers()?;
+    }
+    let mut provenance = record::provenance(plan);
+    let measured = measured_changes(plan);
+    let sample = rounding_sample(&measured);
     let single = destination
         .extension()
         .is_some_and(|extension| extension == "safetensors");
-    let shards = lay_out(plan, single).map_err(|source| Error::Header {
-        file: destination.to_path_buf(),
-        source,
-    })?;
+    let shards = if single {
+        let longest = record::at_its_longest(&provenance, options.hash, !measured.is_empty());
+        lay_out_file(plan, &longest, 0).map(|shard| vec![shard])
+    } else {
+        lay_out_shards(plan)
+    }
+    .map_err(invalid_header(destination))?;
     let data_bytes = shards.iter().map(|shard| shard.header.data_bytes()).sum();
     let output_options = OutputOptions {
         overwrite: options.overwrite,
@@ -106,13 +138,13 @@ pub fn write(
         sync: options.sync,
     };
 
-    let mut config_dtype_changed = false;
+    let mut side_files = SideFiles::default();
     let (output, writers) = if single && let [shard] = shards.as_slice() {
         let (file, writer) = OutputFile::create(destination, &shard.header, &output_options)?;
         (Output::File(file), vec![writer])
     } else {
         let directory = OutputDirectory::create(destination, &output_options)?;
-        config_dtype_changed = put_side_files(plan, &directory)?;
+        side_files = put_side_files(plan, &directory)?;
         let writers = shards
             .iter()
             .map(|shard| directory.create_shard(&shard.file_name, &shard.header))
@@ -120,22 +152,7 @@ pub fn write(
         (Output::Directory(directory), writers)
     };
 
-    let places: Vec<Place> = shards
-        .iter()
-        .enumerate()
-        .flat_map(|(shard, layout)| {
-            let offsets = layout.header.offsets();
-            layout
-                .tensors
-                .iter()
-                .zip(offsets)
-                .map(move |(name, offset)| Place {
-                    name,
-                    shard,
-                    offset: *offset,
-                })
-        })
-        .collect();
+    let places = places(&shards);
     // One lane for each shard: their places follow one another.
     let mut lanes = Vec::with_capacity(shards.len());
     let mut end = 0;
@@ -147,6 +164,8 @@ pub fn write(
         writers,
         places: &places,
         not_finite: Mutex::new(BTreeMap::new()),
+        measured: &measured,
+        roundings: places.iter().map(|_| Mutex::default()).collect(),
     };
     let run_options = RunOptions {
         threads: options.threads,
@@ -157,29 +176,47 @@ pub fn write(
     };
     run(
         &lanes,
-        &|index| job(plan, places[index].name),
+        &|index| {
+            let name = places[index].name;
+            job(
+                plan,
+                name,
+                measured.get(name).map(|change| (change, sample)),
+            )
+        },
         &files,
         &run_options,
     )?;
     plan.inputs()
         .try_for_each(|(_, checkpoint)| checkpoint.verify_unchanged())?;
 
+    let rounding = files.rounding();
+    provenance.rounding = rounding.as_ref().and_then(record::rounding_record);
     let not_finite = files.not_finite.into_inner().unwrap_or_default();
-    drop(files.writers);
-    let destination = match output {
-        Output::File(file) => file.commit()?,
-        Output::Directory(mut directory) => {
-            if let [_, _, ..] = shards.as_slice() {
-                let lists = shards
-                    .iter()
-                    .map(|shard| (shard.file_name.as_str(), shard.tensors.as_slice()));
-                let name = format!("{}.safetensors.index.json", stem(plan));
-                directory.set_index(&name, encode_index(lists, data_bytes));
-            }
-            directory.set_provenance(&provenance(plan));
-            directory.commit()?
-        }
+    let mut outputs = match output {
+        Output::File(_) => Vec::new(),
+        Output::Directory(_) => shards.iter().map(record::shard_record).collect(),
     };
+    if options.hash {
+        record::hash_weights(
+            plan,
+            &files.writers,
+            &mut provenance,
+            &mut outputs,
+            options.threads,
+            options.cancelled,
+        )?;
+    }
+    outputs.append(&mut side_files.records);
+    if let (Output::File(_), [shard], [writer]) =
+        (&output, shards.as_slice(), files.writers.as_slice())
+    {
+        let known = lay_out_file(plan, &provenance, shard.header.bytes().len())
+            .map_err(invalid_header(destination))?;
+        writer.replace_header(&shard.header, &known.header)?;
+    }
+    drop(files.writers);
+    let destination = finish(plan, output, &shards, data_bytes, outputs, provenance)?;
     Ok(WriteReport {
         destination,
         tensors: plan.tensors().len(),
@@ -190,8 +227,52 @@ pub fn write(
             .sum(),
         data_bytes,
         not_finite,
-        config_dtype_changed,
+        rounding,
+        config_dtype_changed: side_files.config_dtype_changed,
     })
+}
+
+fn invalid_header(destination: &Path) -> impl FnOnce(HeaderError) -> Error {
+    |source| Error::Header {
+        file: destination.to_path_buf(),
+        source,
+    }
+}
+
+/// Tensors whose rounding is looked at, by name.
+fn measured_changes(plan: &Plan) -> BTreeMap<&str, MeasuredChange<'_>> {
+    plan.tensors()
+        .keys()
+        .filter_map(|name| Some((name.as_str(), MeasuredChange::rounded(plan, name)?)))
+        .collect()
+}
+
+/// Adds index and record, and makes the output appear.
+fn finish(
+    plan: &Plan,
+    output: Output,
+    shards: &[ShardLayout],
+    data_bytes: u64,
+    mut outputs: Vec<OutputRecord>,
+    mut provenance: Provenance,
+) -> Result<PathBuf> {
+    let mut directory = match output {
+        Output::File(file) => return file.commit(),
+        Output::Directory(directory) => directory,
+    };
+    if let [_, _, ..] = shards {
+        let lists = shards
+            .iter()
+            .map(|shard| (shard.file_name.as_str(), shard.tensors.as_slice()));
+        let name = format!("{}.safetensors.index.json", kind(plan).name());
+        let index = encode_index(lists, data_bytes);
+        outputs.push(record::file_record(&name, &index));
+        directory.set_index(&name, index);
+    }
+    outputs.sort_by(|one, two| one.name.cmp(&two.name));
+    provenance.outputs = outputs;
+    directory.set_provenance(&provenance);
+    directory.commit()
 }
 
 enum Output {
@@ -199,26 +280,29 @@ enum Output {
     Directory(OutputDirectory),
 }
 
-/// A weight file to be written.
-struct ShardLayout {
-    file_name: String,
-    tensors: Vec<String>,
-    header: EncodedHeader,
-}
-
-/// Where a tensor goes.
-struct Place<'a> {
-    name: &'a str,
-    shard: usize,
-    /// First byte in the file.
-    offset: u64,
-}
-
 /// The consumer that writes.
 struct Files<'a> {
     writers: Vec<ShardWriter>,
     places: &'a [Place<'a>],
     not_finite: Mutex<BTreeMap<String, Tally>>,
+    measured: &'a BTreeMap<&'a str, MeasuredChange<'a>>,
+    /// Of each place, what was found in the blocks that were looked at.
+    roundings: Vec<Mutex<(Ordered<(Rounding, SampledBlock)>, RoundingEstimate)>>,
+}
+
+impl Files<'_> {
+    /// What was found in all tensors, added up in their order.
+    fn rounding(&self) -> Option<RoundingEstimate> {
+        let mut total = RoundingEstimate::default();
+        for (place, found) in self.places.iter().zip(&self.roundings) {
+            if let (Some(measured), Ok(found)) = (self.measured.get(place.name), found.lock()) {
+                let mut found = found.1;
+                found.elements = measured.elements;
+                total.merge(&found);
+            }
+        }
+        (total.elements > 0).then_some(total)
+    }
 }
 
 impl Consumer for Files<'_> {
@@ -236,10 +320,30 @@ impl Consumer for Files<'_> {
             self.writers[place.shard].write_at(place.offset + part.byte_offset, bytes)
         })
     }
+
+    fn survey(&self, tensor: usize, surveyed: Surveyed, outputs: &[&[u8]]) -> Result<()> {
+        let Some(measured) = self.measured.get(self.places[tensor].name) else {
+            return Ok(());
+        };
+        let found = measured.rounding(outputs);
+        if let Ok(mut rounding) = self.roundings[tensor].lock() {
+            let (ordered, total) = &mut *rounding;
+            // In the tensor's order, on which sums depend.
+            ordered.push(surveyed.index, (found, surveyed.block), |(found, block)| {
+                total.rounding.add(&found, block.weight);
+                total.sampled += block.elements as u64;
+            });
+        }
+        Ok(())
+    }
 }
 
-/// The work that makes one tensor of the result.
-pub(super) fn job(plan: &Plan, name: &str) -> Job {
+/// The work that makes one tensor of the result, and looks at what rounding does to its change on the way.
+pub(super) fn job(
+    plan: &Plan,
+    name: &str,
+    measured: Option<(&MeasuredChange<'_>, Sampling)>,
+) -> Job {
     let tensor = &plan.tensors()[name];
     match &tensor.production {
         Production::Copy { input } => Job::Copy {
@@ -255,131 +359,42 @@ pub(super) fn job(plan: &Plan, name: &str) -> Job {
                 terms: &formula.terms,
                 format,
             };
-            Job::Compute(Computation::new(
-                plan,
-                name,
-                tensor.element_count(),
-                formula,
-                &[root],
-            ))
+            let elements = tensor.element_count();
+            Job::Compute {
+                computation: Computation::new(plan, name, elements, formula, &[root]),
+                survey: measured.map(|(measured, sample)| Survey {
+                    computation: measured.computation(plan),
+                    blocks: sample.blocks(name, elements),
+                }),
+            }
         }
     }
 }
 
-fn kind(plan: &Plan) -> CheckpointKind {
-    if plan.kind() == Kind::Model {
-        CheckpointKind::Model
-    } else {
-        CheckpointKind::Vector
-    }
+/// What was put beside the weights.
+#[derive(Default)]
+struct SideFiles {
+    records: Vec<OutputRecord>,
+    config_dtype_changed: bool,
 }
 
-fn stem(plan: &Plan) -> &'static str {
-    kind(plan).name()
-}
-
-/// Shards as those of the layout, without tensors that the result does not have; all in one when `single`.
-fn lay_out(plan: &Plan, single: bool) -> Result<Vec<ShardLayout>, crate::safetensors::HeaderError> {
-    let mut lists: Vec<Vec<String>> = Vec::new();
-    let order = plan.tensors_in_file_order();
-    let mut rest = order.as_slice();
-    if !single {
-        for shard in plan.layout().shards() {
-            let count = shard
-                .tensors
-                .iter()
-                .filter(|name| plan.tensors().contains_key(*name))
-                .count();
-            let (now, later) = rest.split_at(count);
-            lists.push(now.iter().map(|&name| name.to_owned()).collect());
-            rest = later;
-        }
-    }
-    // Tensors that the layout does not have follow in the last shard.
-    let rest = rest.iter().map(|&name| name.to_owned());
-    match lists.last_mut() {
-        Some(last) => last.extend(rest),
-        None => lists.push(rest.collect()),
-    }
-    if lists.len() > 1 {
-        lists.retain(|list| !list.is_empty());
-    }
-    let mut metadata = BTreeMap::from([("format".to_owned(), "pt".to_owned())]);
-    if plan.kind() == Kind::Model {
-        metadata.extend(plan.layout().metadata().clone());
-        metadata.remove(KIND_KEY);
-    } else {
-        metadata.insert(KIND_KEY.to_owned(), stem(plan).to_owned());
-    }
-    metadata.remove(PROVENANCE_FILE);
-    if single {
-        // A file has no place beside it for the record, so it carries the record in its header.
-        let record = String::from_utf8_lossy(&provenance(plan).to_json()).into_owned();
-        metadata.insert(PROVENANCE_FILE.to_owned(), record);
-    }
-    let count = lists.len();
-    lists
-        .into_iter()
-        .enumerate()
-        .map(|(index, tensors)| {
-            let specs: Vec<TensorSpec<'_>> = tensors
-                .iter()
-                .map(|name| {
-                    let PlannedTensor { dtype, shape, .. } = &plan.tensors()[name];
-                    TensorSpec {
-                        name,
-                        dtype: *dtype,
-                        shape,
-                    }
-                })
-                .collect();
-            let header = encode_header(&specs, &metadata)?;
-            Ok(ShardLayout {
-                file_name: shard_file_name(stem(plan), index, count),
-                tensors,
-                header,
-            })
-        })
-        .collect()
-}
-
-/// Copies what lies beside the template's weights. Returns whether the config's dtype was changed.
-fn put_side_files(plan: &Plan, directory: &OutputDirectory) -> Result<bool> {
-    let mut changed = false;
+/// Copies what lies beside the template's weights.
+fn put_side_files(plan: &Plan, directory: &OutputDirectory) -> Result<SideFiles> {
+    let mut put = SideFiles::default();
     let Some(template) = plan.template() else {
-        return Ok(changed);
+        return Ok(put);
     };
     for file in template.side_files()? {
-        let patched = match plan.output_dtype() {
-            Some(dtype) if file.name() == "config.json" => with_dtype(&file.read()?, dtype),
-            _ => None,
-        };
-        match patched {
-            Some(bytes) => {
-                directory.put_file(file.name(), &bytes)?;
-                changed = true;
-            }
-            None => directory.put_side_file(&file)?,
+        let mut bytes = file.read()?;
+        if let Some(dtype) = plan.output_dtype()
+            && file.name() == "config.json"
+            && let Some(patched) = with_dtype(&bytes, dtype)
+        {
+            bytes = patched;
+            put.config_dtype_changed = true;
         }
+        directory.put_file(file.name(), &bytes)?;
+        put.records.push(record::file_record(file.name(), &bytes));
     }
-    Ok(changed)
-}
-
-fn provenance(plan: &Plan) -> Provenance {
-    let mut provenance = Provenance::new(
-        kind(plan),
-        plan.expression().to_string(),
-        plan.output_dtype(),
-    );
-    provenance.flags = plan.flags();
-    provenance.inputs = plan
-        .inputs()
-        .map(|(name, checkpoint)| InputRecord {
-            name: name.to_owned(),
-            reference: checkpoint.reference().to_string(),
-            revision: None,
-            files: checkpoint.file_records(),
-        })
-        .collect();
-    provenance
+    Ok(put)
 }

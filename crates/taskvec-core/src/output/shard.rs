@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::staging::free_bytes;
+use crate::checkpoint::read_file_exact_at;
+use crate::content_hash::{ContentHash, hash_by_position};
 use crate::error::{Error, Result};
 use crate::safetensors::EncodedHeader;
 
@@ -78,6 +80,37 @@ impl ShardWriter {
             .map_err(|error| shard.refused("write", error))?;
         shard.written.fetch_add(length, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// Writes a header of the same length over the one the file was created with.
+    ///
+    /// # Errors
+    ///
+    /// As [`ShardWriter::write_at`]; [`Error::WriteOutOfRange`] when the length is another.
+    pub fn replace_header(&self, before: &EncodedHeader, header: &EncodedHeader) -> Result<()> {
+        let shard = &self.0;
+        if before.bytes().len() != header.bytes().len() {
+            return Err(Error::WriteOutOfRange {
+                file: shard.shown.clone(),
+                offset: 0,
+                length: header.bytes().len() as u64,
+                bytes: before.bytes().len() as u64,
+            });
+        }
+        write_file_all_at(&shard.file, header.bytes(), 0)
+            .map_err(|error| shard.refused("write", error))
+    }
+
+    /// Hashes what was written so far. Bytes that are yet to be written count as zeros.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] when the file cannot be read back.
+    pub fn content_hash(&self) -> Result<ContentHash> {
+        let shard = &self.0;
+        hash_by_position(shard.bytes, &mut |buffer, offset| {
+            read_file_exact_at(&shard.file, buffer, offset).map_err(Error::io("read", &shard.shown))
+        })
     }
 
     /// Length of the whole file.

@@ -444,6 +444,57 @@ impl Comparer<'_> {
     }
 }
 
+/// A setting that differs between two checkpoints. Names are the atoms of the expression.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ConfigDifference {
+    /// The key in `config.json`.
+    pub key: &'static str,
+    /// The checkpoint that others are compared with, and its value.
+    pub left: (String, Value),
+    /// The other, and its value.
+    pub right: (String, Value),
+    /// What of it.
+    pub meaning: ConfigMeaning,
+}
+
+/// What a setting that differs means for the tensors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ConfigMeaning {
+    /// Tensors of one name are not the same thing: nothing is computed.
+    Decisive,
+    /// Tensors stay comparable; what the model computes with them follows the template's setting.
+    Kept,
+}
+
+/// Every setting known to matter on which an input differs from the one that all are compared with.
+pub(super) fn config_differences(elaboration: &Elaboration) -> Vec<ConfigDifference> {
+    let reference = &elaboration.inputs[elaboration.layout()];
+    let keys = DECISIVE
+        .into_iter()
+        .map(|(key, fallback)| (key, fallback, ConfigMeaning::Decisive))
+        .chain(NOTEWORTHY.map(|key| (key, Fallback::None, ConfigMeaning::Kept)));
+    let mut differences = Vec::new();
+    for input in &elaboration.inputs {
+        let (Some(left), Some(right)) = (reference.checkpoint.config(), input.checkpoint.config())
+        else {
+            continue;
+        };
+        for (key, fallback, meaning) in keys.clone() {
+            let (one, two) = (setting(left, key, fallback), setting(right, key, fallback));
+            if differ(&one, &two) {
+                differences.push(ConfigDifference {
+                    key,
+                    left: (reference.name.clone(), one),
+                    right: (input.name.clone(), two),
+                    meaning,
+                });
+            }
+        }
+    }
+    differences
+}
+
 /// Whether two settings are known and not the same. What one config leaves out is up to its loader.
 fn differ(one: &Value, two: &Value) -> bool {
     !one.is_null() && !two.is_null() && one != two

@@ -23,7 +23,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-pub use agreement::{Incompatible, Mismatch};
+pub use agreement::{ConfigDifference, ConfigMeaning, Incompatible, Mismatch};
 pub(crate) use formula::{Operand, TensorFormula, Terms};
 pub use input::Bindings;
 pub(crate) use input::Input;
@@ -42,6 +42,9 @@ pub struct PlanOptions {
     pub output_dtype: Option<Dtype>,
     /// Let a tensor that a vector does not have count as zero in it. Without this, it is a mismatch.
     pub missing_as_zero: bool,
+    /// Let models be written that do not descend from one initialisation. Without this, [`write`](crate::write) refuses
+    /// them.
+    pub allow_strangers: bool,
 }
 
 /// A tensor of the result.
@@ -76,6 +79,24 @@ pub struct Plan {
     tensors: BTreeMap<String, PlannedTensor>,
     options: PlanOptions,
     notes: Vec<String>,
+    aliases: BTreeMap<String, String>,
+}
+
+/// What there is to know of an expression, whether or not its checkpoints fit together.
+#[derive(Debug, Clone)]
+pub struct Check {
+    /// What the result would be.
+    pub kind: Kind,
+    /// The checkpoints, each once, in the order in which the expression names them, with the atom that names each.
+    pub inputs: Vec<(String, Checkpoint)>,
+    /// Among them, the one that the others are compared with.
+    pub layout: usize,
+    /// Among them, the one whose config, tokenizer, dtypes and shards the result takes; none for a vector.
+    pub template: Option<usize>,
+    /// Settings that differ, and what of it.
+    pub config_differences: Vec<ConfigDifference>,
+    /// The plan, or everything that stands in its way.
+    pub outcome: Result<Plan, Incompatible>,
 }
 
 impl Plan {
@@ -91,12 +112,48 @@ impl Plan {
         library: &Library,
         options: &PlanOptions,
     ) -> Result<Self> {
-        if let Some(dtype) = options.output_dtype
-            && FloatFormat::of(dtype).is_none()
-        {
-            return Err(Error::OutputDtype { dtype });
-        }
+        require_storable(options)?;
         let elaboration = Elaboration::of(expression, bindings, library)?;
+        Self::complete(expression, bindings, elaboration, options)
+    }
+
+    /// As [`Plan::build`], and returns what there is to know where the checkpoints do not fit together too.
+    ///
+    /// # Errors
+    ///
+    /// As [`Plan::build`], save that [`Incompatible`] is part of the answer.
+    pub fn check(
+        expression: &Expression,
+        bindings: &Bindings,
+        library: &Library,
+        options: &PlanOptions,
+    ) -> Result<Check> {
+        require_storable(options)?;
+        let elaboration = Elaboration::of(expression, bindings, library)?;
+        Ok(Check {
+            kind: elaboration.kind,
+            inputs: elaboration
+                .inputs
+                .iter()
+                .map(|input| (input.name.clone(), input.checkpoint.clone()))
+                .collect(),
+            layout: elaboration.layout(),
+            template: elaboration.template(),
+            config_differences: agreement::config_differences(&elaboration),
+            outcome: match Self::complete(expression, bindings, elaboration, options) {
+                Ok(plan) => Ok(plan),
+                Err(Error::Incompatible(mismatches)) => Err(*mismatches),
+                Err(error) => return Err(error),
+            },
+        })
+    }
+
+    fn complete(
+        expression: &Expression,
+        bindings: &Bindings,
+        elaboration: Elaboration,
+        options: &PlanOptions,
+    ) -> Result<Self> {
         let comparison = agreement::compare(expression, &elaboration, options)?;
         let mut plan = Self {
             expression: expression.clone(),
@@ -107,6 +164,7 @@ impl Plan {
             tensors: BTreeMap::new(),
             options: options.clone(),
             notes: comparison.notes,
+            aliases: aliases(expression, bindings, &elaboration.inputs),
             inputs: Vec::new(),
         };
         for name in &comparison.tensors {
@@ -172,7 +230,20 @@ impl Plan {
         if self.options.missing_as_zero {
             flags.insert("missing_as_zero".to_owned(), json!(true));
         }
+        if self.options.allow_strangers {
+            flags.insert("allow_strangers".to_owned(), json!(true));
+        }
         flags
+    }
+
+    /// References of bound names whose checkpoints [`Plan::inputs`] lists under another name.
+    pub fn aliases(&self) -> &BTreeMap<String, String> {
+        &self.aliases
+    }
+
+    /// Whether models of different initialisations may be written.
+    pub(crate) fn allows_strangers(&self) -> bool {
+        self.options.allow_strangers
     }
 
     pub(crate) fn origin_input(&self) -> Option<usize> {
@@ -209,6 +280,11 @@ impl Plan {
 }
 
 impl PlannedTensor {
+    /// Whether its bytes are those of an input, which are copied; others are computed.
+    pub fn is_copied(&self) -> bool {
+        matches!(self.production, Production::Copy { .. })
+    }
+
     /// Number of elements.
     pub fn element_count(&self) -> u64 {
         self.shape
@@ -221,6 +297,29 @@ impl PlannedTensor {
     pub fn byte_len(&self) -> u64 {
         self.dtype.byte_len(self.element_count()).unwrap_or(0)
     }
+}
+
+/// # Errors
+///
+/// [`Error::OutputDtype`].
+fn require_storable(options: &PlanOptions) -> Result<()> {
+    match options.output_dtype {
+        Some(dtype) if FloatFormat::of(dtype).is_none() => Err(Error::OutputDtype { dtype }),
+        _ => Ok(()),
+    }
+}
+
+fn aliases(
+    expression: &Expression,
+    bindings: &Bindings,
+    inputs: &[Input],
+) -> BTreeMap<String, String> {
+    expression
+        .names()
+        .into_iter()
+        .filter(|name| inputs.iter().all(|input| input.name != *name))
+        .filter_map(|name| Some((name.to_owned(), bindings.names.get(name)?.to_string())))
+        .collect()
 }
 
 fn plan_tensor(elaboration: &Elaboration, options: &PlanOptions, name: &str) -> PlannedTensor {

@@ -30,6 +30,11 @@ impl EncodedHeader {
         &self.bytes
     }
 
+    /// The padded JSON alone: what a header's hash is of.
+    pub(crate) fn json(&self) -> &[u8] {
+        self.bytes.get(LENGTH_BYTES as usize..).unwrap_or_default()
+    }
+
     /// For each tensor in the order given, its first byte counted from the start of the file.
     pub fn offsets(&self) -> &[u64] {
         &self.offsets
@@ -58,6 +63,15 @@ impl EncodedHeader {
 pub fn encode_header(
     tensors: &[TensorSpec<'_>],
     metadata: &BTreeMap<String, String>,
+) -> Result<EncodedHeader, HeaderError> {
+    encode_header_of(tensors, metadata, 0)
+}
+
+/// As [`encode_header`], padded until length field and JSON together take at least `header_bytes`.
+pub(crate) fn encode_header_of(
+    tensors: &[TensorSpec<'_>],
+    metadata: &BTreeMap<String, String>,
+    header_bytes: usize,
 ) -> Result<EncodedHeader, HeaderError> {
     let mut names = BTreeSet::new();
     let mut json = String::from("{");
@@ -94,7 +108,10 @@ pub fn encode_header(
     }
     json.push('}');
 
-    let padded = json.len().next_multiple_of(LENGTH_BYTES as usize);
+    let padded = json
+        .len()
+        .max(header_bytes.saturating_sub(LENGTH_BYTES as usize))
+        .next_multiple_of(LENGTH_BYTES as usize);
     if padded as u64 > MAX_HEADER_BYTES {
         return Err(HeaderError::TooLarge {
             bytes: padded as u64,

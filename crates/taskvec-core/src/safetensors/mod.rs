@@ -12,6 +12,7 @@ mod header;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use encode::encode_header_of;
 pub use encode::{EncodedHeader, TensorSpec, encode_header, shard_file_name};
 pub use error::HeaderError;
 pub(crate) use header::Pairs;

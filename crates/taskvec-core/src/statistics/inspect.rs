@@ -3,11 +3,8 @@
 //! What is measured is a *change* `d`. Of a vector it is the vector. Of a model it is the distance from its template:
 //! with `target + 0.5*v`, `d = 0.5·v`.
 //!
-//! When the result is stored in BF16 or F16, part of `d` is lost to rounding, and a small `d` may vanish: let `θ` be the
-//! template (zero for a vector) and `r = round(θ + d) − θ` what arrives. Then
-//!
-//! - *survival* is `⟨r, d⟩ / ‖d‖²`: how far the stored weights moved along `d`, where 1 is all the way;
-//! - *rounding error* is `‖r − d‖ / ‖d‖`: the length of what the rounding adds, along `d` and across it.
+//! When the result is stored in BF16 or F16, part of `d` is lost to rounding, and a small `d` may vanish: see
+//! [`Rounding`].
 //!
 //! `d` is taken as correctly rounded to singles. Sums are in double precision, in an order that depends on the tensor
 //! alone.
@@ -17,16 +14,13 @@ use std::num::NonZeroUsize;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
 
+use super::change::{CHANGE, MeasuredChange};
 use super::group::Group;
-use super::sums::{sum, sum_of_squares};
-use crate::coefficient::Coefficient;
+use super::rounding::Rounding;
 use crate::error::Result;
-use crate::execute::{
-    Chunk, Computation, Consumer, FloatFormat, Job, Ordered, Part, Progress, Root, RunOptions, run,
-    widen,
-};
+use crate::execute::{Chunk, Consumer, Job, Ordered, Part, Progress, RunOptions, run};
 use crate::expression::Kind;
-use crate::plan::{Operand, Plan, PlannedTensor, Production, TensorFormula, Terms};
+use crate::plan::Plan;
 
 /// Elements summed at once; fixed, because sums depend on it.
 const BLOCK_ELEMENTS: usize = 1 << 14;
@@ -70,8 +64,8 @@ pub struct WeightStatistics {
     pub sum_of_squares: f64,
     /// `‖θ‖²` of the origin, where there is one.
     pub origin_sum_of_squares: Option<f64>,
-    /// `⟨r, d⟩` and `‖r − d‖²`, where the output is of fewer bits than a single.
-    pub rounding: Option<(f64, f64)>,
+    /// What storing the result does to the change, where the output is of fewer bits than a single.
+    pub rounding: Option<Rounding>,
 }
 
 impl WeightStatistics {
@@ -87,18 +81,14 @@ impl WeightStatistics {
             .map(|origin| (self.sum_of_squares / origin).sqrt())
     }
 
-    /// `⟨r, d⟩ / ‖d‖²`: the share of the change that survives the rounding of the output.
+    /// [`Rounding::survived_share`], where the output is rounded.
     pub fn survival(&self) -> Option<f64> {
-        self.rounding
-            .filter(|_| self.sum_of_squares > 0.0)
-            .map(|(kept, _)| kept / self.sum_of_squares)
+        self.rounding?.survived_share()
     }
 
-    /// `‖r − d‖ / ‖d‖`: how much the rounding of the output adds to the change, as a share of it.
+    /// [`Rounding::lost_share`], where the output is rounded.
     pub fn rounding_error(&self) -> Option<f64> {
-        self.rounding
-            .filter(|_| self.sum_of_squares > 0.0)
-            .map(|(_, lost)| (lost / self.sum_of_squares).sqrt())
+        self.rounding?.lost_share()
     }
 
     /// Adds what was found elsewhere.
@@ -120,7 +110,10 @@ impl WeightStatistics {
         self.sum_of_squares += other.sum_of_squares;
         self.origin_sum_of_squares = both(self.origin_sum_of_squares, other.origin_sum_of_squares);
         self.rounding = match (self.rounding, other.rounding) {
-            (Some(one), Some(two)) => Some((one.0 + two.0, one.1 + two.1)),
+            (Some(mut one), Some(two)) => {
+                one.add(&two, 1.0);
+                Some(one)
+            }
             _ => None,
         };
     }
@@ -156,10 +149,10 @@ pub fn inspect(
     options: &InspectOptions<'_>,
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Result<Inspection> {
-    let inspected: Vec<Inspected<'_>> = plan
+    let inspected: Vec<MeasuredChange<'_>> = plan
         .tensors_in_file_order()
         .into_iter()
-        .filter_map(|name| Inspected::new(plan, name))
+        .filter_map(|name| MeasuredChange::new(plan, name))
         .collect();
     let run_options = RunOptions {
         threads: options.threads,
@@ -177,7 +170,10 @@ pub fn inspect(
     };
     run(
         std::slice::from_ref(&(0..inspected.len())),
-        &|index| Job::Compute(inspected[index].computation(plan)),
+        &|index| Job::Compute {
+            computation: inspected[index].computation(plan),
+            survey: None,
+        },
         &summary,
         &run_options,
     )?;
@@ -197,124 +193,9 @@ pub fn inspect(
     })
 }
 
-/// Format in which the change is measured.
-const CHANGE: FloatFormat = FloatFormat::F32;
-
-/// A tensor and what is wanted of it.
-struct Inspected<'a> {
-    name: &'a str,
-    elements: u64,
-    formula: TensorFormula,
-    change: Terms<Operand>,
-    origin: Option<Terms<Operand>>,
-    /// Format of the stored result, when its rounding is of interest.
-    stored: Option<FloatFormat>,
-    /// Whether the stored result has the origin in it.
-    is_model: bool,
-}
-
-impl<'a> Inspected<'a> {
-    fn new(plan: &Plan, name: &'a str) -> Option<Self> {
-        let tensor: &PlannedTensor = &plan.tensors()[name];
-        let format = FloatFormat::of(tensor.dtype)?;
-        let formula = match &tensor.production {
-            Production::Compute(formula) => formula.clone(),
-            Production::Copy { input } => TensorFormula {
-                steps: Vec::new(),
-                terms: Terms::one(Operand::Input(*input)),
-            },
-        };
-        let is_model = plan.kind() == Kind::Model;
-        let mut change = formula.terms.clone();
-        if let Some(template) = plan.template_input() {
-            change.add(Operand::Input(template), &-Coefficient::one());
-        }
-        let has_tensor = |input: &usize| plan.input(*input).checkpoint.tensors().contains_key(name);
-        let origin = plan
-            .origin_input()
-            .filter(has_tensor)
-            .map(|input| Terms::one(Operand::Input(input)));
-        let stored = Some(format).filter(|format| format.size_bytes() < CHANGE.size_bytes());
-        Some(Self {
-            name,
-            elements: tensor.element_count(),
-            formula,
-            change,
-            origin,
-            stored,
-            is_model,
-        })
-    }
-
-    fn computation(&self, plan: &Plan) -> Computation {
-        let mut roots = vec![Root {
-            terms: &self.change,
-            format: CHANGE,
-        }];
-        roots.extend(self.origin.as_ref().map(|terms| Root {
-            terms,
-            format: CHANGE,
-        }));
-        roots.extend(self.stored.map(|format| Root {
-            terms: &self.formula.terms,
-            format,
-        }));
-        Computation::new(plan, self.name, self.elements, &self.formula, &roots)
-    }
-
-    fn measure(&self, outputs: &[&[u8]]) -> WeightStatistics {
-        let values = |bytes: &[u8], format: FloatFormat| {
-            let mut values = vec![0.0; bytes.len() / format.size_bytes()];
-            widen(format, bytes, &mut values);
-            values
-        };
-        let mut outputs = outputs.iter();
-        let mut next = |format| outputs.next().map(|bytes| values(bytes, format));
-        let change = next(CHANGE).unwrap_or_default();
-        let origin = self.origin.as_ref().and_then(|_| next(CHANGE));
-        let stored = self.stored.and_then(&mut next);
-        let rounding = stored.map(|stored| {
-            // Differences of values of few bits are exact in double precision.
-            let arrived = |index: usize| {
-                let from = if self.is_model {
-                    origin
-                        .as_ref()
-                        .map_or(0.0, |origin| f64::from(origin[index]))
-                } else {
-                    0.0
-                };
-                f64::from(stored[index]) - from
-            };
-            let kept = sum(change.len(), |index| {
-                arrived(index) * f64::from(change[index])
-            });
-            let lost = sum(change.len(), |index| {
-                (arrived(index) - f64::from(change[index])).powi(2)
-            });
-            (kept, lost)
-        });
-        let count =
-            |wanted: fn(f32) -> bool| change.iter().filter(|&&value| wanted(value)).count() as u64;
-        let largest = change
-            .iter()
-            .filter(|value| value.is_finite())
-            .fold(0f32, |largest, value| largest.max(value.abs()));
-        WeightStatistics {
-            elements: change.len() as u64,
-            zeros: count(|value| value == 0.0),
-            nan: count(f32::is_nan),
-            infinite: count(f32::is_infinite),
-            largest: largest.into(),
-            sum_of_squares: sum_of_squares(&change),
-            origin_sum_of_squares: origin.as_deref().map(sum_of_squares),
-            rounding,
-        }
-    }
-}
-
 /// The consumer that merges blocks in their order.
 struct Summary<'a> {
-    tensors: &'a [Inspected<'a>],
+    tensors: &'a [MeasuredChange<'a>],
     found: Vec<Mutex<(Ordered<WeightStatistics>, WeightStatistics)>>,
 }
 

@@ -8,6 +8,7 @@
 //! by name.
 
 mod byte_alphabet;
+mod comparison;
 mod detokenizer;
 mod layout;
 mod qwen2;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+pub use comparison::{TokenizerComparison, compare};
 pub use detokenizer::Detokenizer;
 pub use train::{MIN_VOCABULARY, train_bpe};
 

@@ -1,8 +1,9 @@
 use clap::{Args, ValueEnum};
+use taskvec_core::Dtype;
 
-use super::weights::{BindingArgs, ThreadArgs};
+use super::weights::{BindingArgs, ThreadArgs, dtype};
 
-/// Show what an expression stands for: sizes, norms, zeros and what is not finite
+/// Show what an expression stands for: sizes, norms, zeros, and what storing it loses
 #[derive(Debug, Args)]
 #[command(
     before_help = "Example: where in the network the reasoning vector is long\n  \
@@ -15,6 +16,9 @@ pub(crate) struct InspectArgs {
     /// What one row is: all tensors of one module in one layer, or each tensor
     #[arg(long, value_name = "WHAT", default_value = "group")]
     pub(crate) by: By,
+    /// Measure what storing the result in this type would lose [default: what `write` would store]
+    #[arg(long, value_name = "DTYPE", value_parser = dtype)]
+    pub(crate) dtype: Option<Dtype>,
     /// Print one JSON object instead of a table
     #[arg(long)]
     pub(crate) json: bool,

@@ -4,6 +4,7 @@
 //! checkpoints only. `docs/cli.md` is generated from what stands here.
 
 pub(crate) mod apply;
+pub(crate) mod check;
 pub(crate) mod demo;
 pub(crate) mod eval;
 pub(crate) mod extract;
@@ -15,6 +16,7 @@ pub(crate) mod output;
 #[cfg(test)]
 mod reference;
 pub(crate) mod sft;
+pub(crate) mod verify;
 pub(crate) mod weights;
 pub(crate) mod write;
 
@@ -46,9 +48,11 @@ pub(crate) struct Arguments {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Demo(demo::DemoArgs),
+    Check(check::CheckArgs),
     Write(write::WriteArgs),
     Extract(extract::ExtractArgs),
     Apply(apply::ApplyArgs),
+    Verify(verify::VerifyArgs),
     Inspect(inspect::InspectArgs),
     Generate(generate::GenerateArgs),
     Eval(eval::EvalArgs),

@@ -83,6 +83,12 @@ pub(crate) struct DestinationArgs {
     /// Type to round computed tensors to, once [default: what each has in the model or its inputs]
     #[arg(long, value_name = "DTYPE", value_parser = dtype)]
     pub(crate) dtype: Option<Dtype>,
+    /// Write even where models do not descend from one initialisation; recorded in `taskvec.json`
+    #[arg(long)]
+    pub(crate) allow_strangers: bool,
+    /// Record the SHA-256 of every weight file read and written, for `taskvec verify`; reads each once more
+    #[arg(long)]
+    pub(crate) hash: bool,
 }
 
 /// Reads a type that weights can be stored as.

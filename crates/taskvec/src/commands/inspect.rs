@@ -15,7 +15,10 @@ pub(crate) fn run(arguments: &InspectArgs, printer: &Printer) -> anyhow::Result<
     let plan = resolution::plan(
         &arguments.expression,
         &bindings,
-        &PlanOptions::default(),
+        &PlanOptions {
+            output_dtype: arguments.dtype,
+            ..PlanOptions::default()
+        },
         printer,
     )?;
     let heeding = Heeding::begin();
@@ -85,7 +88,7 @@ fn table(inspection: &Inspection, by: By, rows: &[Row]) -> Table {
         By::Group => "group",
         By::Tensor => "tensor",
     };
-    let survival = total.rounding.is_some();
+    let rounded = total.rounding.is_some();
     let not_finite = total.nan + total.infinite > 0;
     let right = |heading| (heading, Align::Right);
     let mut columns = vec![
@@ -96,7 +99,12 @@ fn table(inspection: &Inspection, by: By, rows: &[Row]) -> Table {
         right("largest"),
         right("zero %"),
     ];
-    columns.extend(survival.then_some(right("survives %")));
+    columns.extend(
+        rounded
+            .then(|| [right("survives %"), right("lost %"), right("vanished %")])
+            .into_iter()
+            .flatten(),
+    );
     columns.extend(
         not_finite
             .then(|| [right("NaN"), right("infinite")])
@@ -113,12 +121,17 @@ fn table(inspection: &Inspection, by: By, rows: &[Row]) -> Table {
             magnitude(found.largest),
             format!("{:.1}", percentage(found.zeros, found.elements)),
         ];
-        if survival {
-            cells.push(
+        if rounded {
+            let shares = [
+                found.survival(),
+                found.rounding_error(),
                 found
-                    .survival()
-                    .map_or_else(String::new, |share| format!("{:.1}", 100.0 * share)),
-            );
+                    .rounding
+                    .and_then(|rounding| rounding.vanished_share()),
+            ];
+            cells.extend(shares.map(|share| {
+                share.map_or_else(String::new, |share| format!("{:.1}", 100.0 * share))
+            }));
         }
         if not_finite {
             cells.extend([
@@ -187,6 +200,8 @@ struct Found {
     infinite: u64,
     survival: Option<f64>,
     rounding_error: Option<f64>,
+    /// Elements of the change that are not zero and leave no trace in what is stored.
+    vanished: Option<u64>,
 }
 
 impl<'a> Document<'a> {
@@ -228,6 +243,7 @@ impl From<&WeightStatistics> for Found {
             infinite: found.infinite,
             survival: found.survival(),
             rounding_error: found.rounding_error(),
+            vanished: found.rounding.map(|rounding| rounding.vanished as u64),
         }
     }
 }

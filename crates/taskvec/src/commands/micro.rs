@@ -120,6 +120,8 @@ fn export(arguments: &MicroExportArgs, printer: &Printer) -> anyhow::Result<()> 
             output: arguments.out.join(name),
             overwrite: arguments.overwrite,
             dtype: None,
+            allow_strangers: false,
+            hash: false,
         };
         let threads = ThreadArgs { threads: None };
         write(

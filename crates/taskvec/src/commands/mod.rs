@@ -1,6 +1,7 @@
 //! One file per command: arguments in, library calls, printing.
 
 mod apply;
+mod check;
 mod demo;
 mod eval;
 mod extract;
@@ -11,6 +12,7 @@ mod micro;
 mod model;
 mod sft;
 mod training;
+mod verify;
 mod write;
 
 use std::path::Path;
@@ -32,9 +34,11 @@ const JSON_SCHEMA: u32 = 1;
 pub(crate) fn run(command: &Command, printer: &Printer) -> anyhow::Result<()> {
     match command {
         Command::Demo(arguments) => demo::run(arguments, printer),
+        Command::Check(arguments) => check::run(arguments, printer),
         Command::Write(arguments) => write::run(arguments, printer),
         Command::Extract(arguments) => extract::run(arguments, printer),
         Command::Apply(arguments) => apply::run(arguments, printer),
+        Command::Verify(arguments) => verify::run(arguments, printer),
         Command::Inspect(arguments) => inspect::run(arguments, printer),
         Command::Generate(arguments) => generate::run(arguments, printer),
         Command::Eval(arguments) => eval::run(arguments, printer),

@@ -1,5 +1,5 @@
 use indicatif::HumanBytes;
-use taskvec_core::{Bindings, Error, PlanOptions, WriteOptions, WriteReport};
+use taskvec_core::{Bindings, Error, PlanOptions, RoundingEstimate, WriteOptions, WriteReport};
 
 use crate::args::weights::{DestinationArgs, ThreadArgs};
 use crate::args::write::WriteArgs;
@@ -29,6 +29,7 @@ pub(super) fn write(
 ) -> anyhow::Result<()> {
     let options = PlanOptions {
         output_dtype: destination.dtype,
+        allow_strangers: destination.allow_strangers,
         ..PlanOptions::default()
     };
     let plan = resolution::plan(expression, bindings, &options, printer)?;
@@ -42,6 +43,7 @@ pub(super) fn write(
         &WriteOptions {
             threads: threads.threads,
             overwrite: destination.overwrite,
+            hash: destination.hash,
             cancelled: Some(heeding.flag()),
             ..WriteOptions::default()
         },
@@ -69,7 +71,36 @@ pub(super) fn write(
         HumanBytes(report.data_bytes),
         plan.expression(),
     ));
+    if let Some(estimate) = &report.rounding {
+        say_what_rounding_did(estimate, printer);
+    }
     printer.data(report.destination.display())
+}
+
+/// What storing in few bits does to a small change is more than the arithmetic ever could, and else nobody says it.
+fn say_what_rounding_did(estimate: &RoundingEstimate, printer: &Printer) {
+    let rounding = &estimate.rounding;
+    let (Some(lost), Some(survived), Some(vanished)) = (
+        rounding.lost_share(),
+        rounding.survived_share(),
+        rounding.vanished_share(),
+    ) else {
+        return;
+    };
+    let sampled = if estimate.is_estimate() {
+        format!(
+            " (estimated from {:.1} % of the elements)",
+            100.0 * estimate.sampled_share()
+        )
+    } else {
+        String::new()
+    };
+    printer.note(format_args!(
+        "rounding error: {:.1} % of the length of the change; {:.1} % of it survives, {:.1} % of its elements vanish wholly{sampled}",
+        100.0 * lost,
+        100.0 * survived,
+        100.0 * vanished,
+    ));
 }
 
 /// NaN and infinity are written as they are, and never unmentioned.

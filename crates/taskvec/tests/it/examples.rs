@@ -33,9 +33,11 @@ fn every_example_works_as_pasted() {
     let pages = [
         "",
         "demo",
+        "check",
         "write",
         "extract",
         "apply",
+        "verify",
         "inspect",
         "generate",
         "eval",

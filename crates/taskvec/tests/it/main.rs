@@ -10,6 +10,7 @@ mod examples;
 mod interruption;
 mod language;
 mod refusal;
+mod trust;
 mod usage;
 mod weights;
 mod workplace;

@@ -106,7 +106,8 @@ fn an_inspection_as_table_and_as_json() {
         "nan": 0,
         "infinite": 0,
         "survival": null,
-        "rounding_error": null
+        "rounding_error": null,
+        "vanished": null
       },
       "rows": [
         {
@@ -122,7 +123,8 @@ fn an_inspection_as_table_and_as_json() {
           "nan": 0,
           "infinite": 0,
           "survival": null,
-          "rounding_error": null
+          "rounding_error": null,
+          "vanished": null
         },
         {
           "name": "model.layers.0.mlp.up_proj.weight",
@@ -137,7 +139,8 @@ fn an_inspection_as_table_and_as_json() {
           "nan": 0,
           "infinite": 0,
           "survival": null,
-          "rounding_error": null
+          "rounding_error": null,
+          "vanished": null
         },
         {
           "name": "model.layers.0.self_attn.q_proj.bias",
@@ -152,7 +155,8 @@ fn an_inspection_as_table_and_as_json() {
           "nan": 0,
           "infinite": 0,
           "survival": null,
-          "rounding_error": null
+          "rounding_error": null,
+          "vanished": null
         }
       ]
     }

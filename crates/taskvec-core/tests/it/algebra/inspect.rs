@@ -112,7 +112,7 @@ fn survival_is_what_rounding_leaves() {
         look_at(&world.plan_with("v/3", &narrow).unwrap())
             .total()
             .rounding
-            .map(|(kept, _)| kept > 0.0),
+            .map(|rounding| rounding.kept > 0.0),
         Some(true)
     );
 }

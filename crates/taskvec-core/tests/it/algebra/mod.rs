@@ -6,4 +6,5 @@ mod load;
 mod mergekit;
 mod methods;
 mod plan;
+mod trust;
 mod write;

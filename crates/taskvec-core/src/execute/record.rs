@@ -1,0 +1,160 @@
+//! The provenance record of a write.
+
+use std::num::NonZeroUsize;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+
+use super::layout::{ShardLayout, kind};
+use crate::content_hash::ContentHash;
+use crate::error::{Error, Result};
+use crate::output::ShardWriter;
+use crate::plan::Plan;
+use crate::provenance::{InputRecord, OutputRecord, Provenance, RoundingRecord};
+use crate::statistics::RoundingEstimate;
+
+/// What is known before anything is computed.
+pub(super) fn provenance(plan: &Plan) -> Provenance {
+    let mut provenance = Provenance::new(
+        kind(plan),
+        plan.expression().to_string(),
+        plan.output_dtype(),
+    );
+    provenance.flags = plan.flags();
+    provenance.aliases = plan.aliases().clone();
+    provenance.inputs = plan
+        .inputs()
+        .map(|(name, checkpoint)| InputRecord {
+            name: name.to_owned(),
+            reference: checkpoint.reference().to_string(),
+            revision: None,
+            files: checkpoint.file_records(),
+        })
+        .collect();
+    provenance
+}
+
+/// The same record with everything that may still come, each at its longest.
+pub(super) fn at_its_longest(record: &Provenance, hashed: bool, rounded: bool) -> Provenance {
+    let mut longest = record.clone();
+    if hashed {
+        let files = longest.inputs.iter_mut().flat_map(|input| &mut input.files);
+        files.for_each(|file| file.sha256 = Some(ContentHash::of(&[])));
+    }
+    // No double is printed in more characters.
+    let share = -f64::MIN_POSITIVE;
+    longest.rounding = rounded.then_some(RoundingRecord {
+        lost: share,
+        survived: share,
+        vanished: share,
+        sampled: share,
+    });
+    longest
+}
+
+/// The estimate as it is recorded; none when nothing changed or something is not finite.
+pub(super) fn rounding_record(estimate: &RoundingEstimate) -> Option<RoundingRecord> {
+    let rounding = &estimate.rounding;
+    Some(RoundingRecord {
+        lost: rounding.lost_share()?,
+        survived: rounding.survived_share()?,
+        vanished: rounding.vanished_share()?,
+        sampled: estimate.sampled_share(),
+    })
+}
+
+/// A weight file of the output as it is recorded, without a hash of the whole.
+pub(super) fn shard_record(shard: &ShardLayout) -> OutputRecord {
+    OutputRecord {
+        name: shard.file_name.clone(),
+        bytes: shard.header.file_bytes(),
+        header_sha256: Some(ContentHash::of(shard.header.json())),
+        sha256: None,
+    }
+}
+
+/// Any other file of the output as it is recorded.
+pub(super) fn file_record(name: &str, bytes: &[u8]) -> OutputRecord {
+    OutputRecord {
+        name: name.to_owned(),
+        bytes: bytes.len() as u64,
+        header_sha256: None,
+        sha256: Some(ContentHash::of(bytes)),
+    }
+}
+
+/// Hashes the weight files of all inputs, and of the output's, whose records are `outputs` in the order of `writers`.
+/// Files are hashed side by side; SHA-256 of one file cannot be.
+pub(super) fn hash_weights(
+    plan: &Plan,
+    writers: &[ShardWriter],
+    record: &mut Provenance,
+    outputs: &mut [OutputRecord],
+    threads: Option<NonZeroUsize>,
+    cancelled: Option<&AtomicBool>,
+) -> Result<()> {
+    let inputs: Vec<(usize, usize)> = record
+        .inputs
+        .iter()
+        .enumerate()
+        .flat_map(|(input, record)| (0..record.files.len()).map(move |file| (input, file)))
+        .collect();
+    // A single file cannot hold its own hash.
+    let hashed_outputs = outputs.len().min(writers.len());
+    let hashes = side_by_side(inputs.len() + hashed_outputs, threads, &|index| {
+        if cancelled.is_some_and(|flag| flag.load(Ordering::Relaxed)) {
+            return Err(Error::Cancelled);
+        }
+        match inputs.get(index) {
+            Some((input, file)) => plan.input(*input).checkpoint.hash_file(*file, &mut |_| {}),
+            None => writers[index - inputs.len()].content_hash(),
+        }
+    })?;
+    let (of_inputs, of_outputs) = hashes.split_at(inputs.len());
+    for ((input, file), hash) in inputs.iter().zip(of_inputs) {
+        record.inputs[*input].files[*file].sha256 = Some(*hash);
+    }
+    for (output, hash) in outputs.iter_mut().zip(of_outputs) {
+        output.sha256 = Some(*hash);
+    }
+    Ok(())
+}
+
+/// Results of `work` on `0..count`, in order, made by several threads. The first failure is returned.
+pub(crate) fn side_by_side<T: Send>(
+    count: usize,
+    threads: Option<NonZeroUsize>,
+    work: &(dyn Fn(usize) -> Result<T> + Sync),
+) -> Result<Vec<T>> {
+    let threads = threads
+        .or_else(|| thread::available_parallelism().ok())
+        .map_or(1, NonZeroUsize::get)
+        .min(count);
+    let next = AtomicUsize::new(0);
+    let failed = AtomicBool::new(false);
+    let done: Vec<Mutex<Option<Result<T>>>> = (0..count).map(|_| Mutex::new(None)).collect();
+    let labour = || {
+        while !failed.load(Ordering::Relaxed) {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            let Some(place) = done.get(index) else { return };
+            let result = work(index);
+            failed.fetch_or(result.is_err(), Ordering::Relaxed);
+            if let Ok(mut place) = place.lock() {
+                *place = Some(result);
+            }
+        }
+    };
+    if threads <= 1 {
+        labour();
+    } else {
+        thread::scope(|scope| {
+            for _ in 0..threads {
+                scope.spawn(labour);
+            }
+        });
+    }
+    // Work is handed out in order, so what lacks a result lies behind a failure.
+    done.into_iter()
+        .filter_map(|place| place.into_inner().ok().flatten())
+        .collect()
+}
