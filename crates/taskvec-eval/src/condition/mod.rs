@@ -25,7 +25,7 @@ pub enum Condition {
     /// lost. Words with digits, names, words of fewer than four letters and every word's first and last
     /// letter stay, and no error makes another word of the vocabulary.
     Noise,
-    /// The question comes first, or, where the story is a list, its entries come in another order.
+    /// The question comes first.
     Reordered,
     /// Distractor, reordering and noise together.
     Adversarial,

@@ -1,7 +1,7 @@
 //! `micro-chat`: greetings and small instructions, scored by exact match. They teach the target model to
 //! talk, and they are the task that a reasoning vector should leave alone.
 
-use super::vocabulary::{COLORS, NAMES, THING_COUNT, thing};
+use super::vocabulary::{COLORS, NAMES, THINGS};
 use crate::random::Random;
 
 /// Exchanges of one wording. Having no second one, they occur in training only.
@@ -50,8 +50,8 @@ impl Exchange {
         let template = random.below(TEMPLATES);
         let people = random.distinct(2, NAMES.len());
         let (name, friend) = (NAMES[people[0]], NAMES[people[1]]);
-        let things = random.distinct(2, THING_COUNT);
-        let (first, second) = (thing(things[0]), thing(things[1]));
+        let things = random.distinct(2, THINGS.len());
+        let (first, second) = (THINGS[things[0]], THINGS[things[1]]);
         let colors = random.distinct(2, COLORS.len());
         let (color, other) = (COLORS[colors[0]], COLORS[colors[1]]);
         let count = random.between(2, 12);

@@ -22,10 +22,10 @@ pub struct Item {
     pub id: String,
     /// The task that it belongs to.
     pub task: MicroTask,
-    /// Subtask, such as `coin_flip`.
+    /// Subtask, such as `date_understanding`.
     pub kind: &'static str,
-    /// Operations (word problems), people (coins), swaps (shuffled objects), list entries (counting),
-    /// facts (science); 1 for chat.
+    /// Operations (word problems, arithmetic), swaps (shuffled objects), moves (dates), facts (science); 1 for
+    /// chat.
     pub difficulty: u32,
     /// How the text was perturbed.
     pub condition: Condition,
@@ -122,7 +122,7 @@ impl Item {
         let puzzle = self.problem.puzzle()?;
         let mut random = Random::derive(&[seed, condition as u64, Random::key(&self.id)]);
         let mut scene = if condition.reorders() {
-            puzzle.reordered(&mut random)
+            puzzle.reordered()
         } else {
             puzzle.scene()
         };

@@ -3,7 +3,7 @@
 //! | task | after | form | what it asks |
 //! |---|---|---|---|
 //! | `micro-gsm` | GSM8K | generative | word problems of 2 to 4 operations (1 to 4 in training) |
-//! | `micro-bbh` | BIG-Bench Hard | generative | `coin_flip`, `tracking_shuffled_objects`, `object_counting`, in equal parts |
+//! | `micro-bbh` | BIG-Bench Hard | generative | `date_understanding`, `tracking_shuffled_objects`, `multistep_arithmetic`, in equal parts |
 //! | `micro-sciq` | SciQ | multiple choice | which of four words does the support sentence name? |
 //! | `micro-chat` | instruction following | generative | greetings and small instructions, exact match |
 //!
@@ -15,11 +15,12 @@
 //!
 //! Any change to a generator changes the numbers measured with it; raise [`MicroTask::version`] with it.
 
+mod calculation;
 mod chat;
-mod coin_flip;
 mod corpus;
+mod date_understanding;
 mod item;
-mod object_counting;
+mod multistep_arithmetic;
 mod scene;
 mod science;
 mod scoring;
@@ -38,8 +39,8 @@ use crate::condition::Condition;
 use crate::random::Random;
 pub use crate::split::Split;
 use chat::Exchange;
-use coin_flip::CoinFlip;
-use object_counting::ObjectCounting;
+use date_understanding::DateUnderstanding;
+use multistep_arithmetic::MultistepArithmetic;
 use scene::Puzzle;
 use science::Science;
 use sha2::{Digest, Sha256};
@@ -87,7 +88,7 @@ impl MicroTask {
     /// Version of the generator and scorer; results of different versions are not comparable.
     #[must_use]
     pub fn version(self) -> &'static str {
-        "1.1"
+        "1.2"
     }
 
     /// The conditions that the task can be asked under: all for the reasoning tasks, [`Condition::Clean`]
@@ -123,9 +124,9 @@ impl MicroTask {
                 Split::Test => WordProblem::generate(2 + cycle(3, 1), random),
             }),
             Self::Bbh => match index % 3 {
-                0 => Problem::Coin(CoinFlip::generate(2 + cycle(4, 3), random)),
-                1 => Problem::Shuffled(ShuffledObjects::generate(2 + cycle(3, 3), random)),
-                _ => Problem::Counting(ObjectCounting::generate(3 + cycle(3, 3), random)),
+                0 => Problem::Date(DateUnderstanding::generate(2 + cycle(3, 3), random)),
+                1 => Problem::Shuffled(ShuffledObjects::generate(3 + cycle(3, 3), random)),
+                _ => Problem::Arithmetic(MultistepArithmetic::generate(2 + cycle(3, 3), random)),
             },
             Self::Sciq => Problem::Science(Science::generate(3 + cycle(2, 1), random)),
             Self::Chat => Problem::Chat(match split {
@@ -146,9 +147,9 @@ impl fmt::Display for MicroTask {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Problem {
     Word(WordProblem),
-    Coin(CoinFlip),
+    Date(DateUnderstanding),
     Shuffled(ShuffledObjects),
-    Counting(ObjectCounting),
+    Arithmetic(MultistepArithmetic),
     Science(Science),
     Chat(Exchange),
 }
@@ -157,9 +158,9 @@ impl Problem {
     fn puzzle(&self) -> Option<&dyn Puzzle> {
         match self {
             Self::Word(puzzle) => Some(puzzle),
-            Self::Coin(puzzle) => Some(puzzle),
+            Self::Date(puzzle) => Some(puzzle),
             Self::Shuffled(puzzle) => Some(puzzle),
-            Self::Counting(puzzle) => Some(puzzle),
+            Self::Arithmetic(puzzle) => Some(puzzle),
             Self::Science(_) | Self::Chat(_) => None,
         }
     }
@@ -169,9 +170,9 @@ impl Problem {
             Self::Science(science) => science.canonical(),
             Self::Chat(exchange) => exchange.canonical(),
             Self::Word(puzzle) => puzzle.canonical(),
-            Self::Coin(puzzle) => puzzle.canonical(),
+            Self::Date(puzzle) => puzzle.canonical(),
             Self::Shuffled(puzzle) => puzzle.canonical(),
-            Self::Counting(puzzle) => puzzle.canonical(),
+            Self::Arithmetic(puzzle) => puzzle.canonical(),
         }
     }
 

@@ -3,7 +3,7 @@
 //! A solution begins on a line of its own, after `A:` as after the assistant's header, so that its first word is the
 //! same token in both forms: byte-level BPE has one token for a word after a space and another for it without.
 
-use super::vocabulary::{NAMES, THING_COUNT, gender, thing};
+use super::vocabulary::{NAMES, THINGS, gender};
 use crate::random::Random;
 
 /// Sentences, a question, and the solutions.
@@ -32,7 +32,7 @@ pub(super) trait Puzzle {
     /// The problem in sentences.
     fn scene(&self) -> Scene;
     /// The same problem in another order.
-    fn reordered(&self, _random: &mut Random) -> Scene {
+    fn reordered(&self) -> Scene {
         Scene {
             question_first: true,
             ..self.scene()
@@ -58,7 +58,7 @@ pub(super) trait Puzzle {
                     .is_none_or(|&hero| gender(person) != gender(hero))
             })
             .collect();
-        let others: Vec<usize> = (0..THING_COUNT)
+        let others: Vec<usize> = (0..THINGS.len())
             .filter(|index| !things.contains(index))
             .collect();
         let person = strangers[random.below(strangers.len())];
@@ -67,7 +67,7 @@ pub(super) trait Puzzle {
             "{} has {} {}.",
             NAMES[person],
             random.between(2, 12),
-            thing(other)
+            THINGS[other]
         )
     }
 }

@@ -10,10 +10,10 @@ use crate::task::SampleScore;
 pub enum Extraction {
     /// A whole number.
     Number,
-    /// `yes` or `no`.
-    YesNo,
-    /// The name of a person.
-    Name,
+    /// A day of the week.
+    Day,
+    /// `left`, `middle` or `right`.
+    Cup,
     /// The whole reply; flexibly, its bare words.
     Reply,
 }
@@ -24,8 +24,8 @@ impl Extraction {
     pub fn of(task: MicroTask, kind: &str) -> Self {
         match (task, kind) {
             (MicroTask::Chat, _) => Self::Reply,
-            (_, "coin_flip") => Self::YesNo,
-            (_, "tracking_shuffled_objects") => Self::Name,
+            (_, "date_understanding") => Self::Day,
+            (_, "tracking_shuffled_objects") => Self::Cup,
             _ => Self::Number,
         }
     }
@@ -34,7 +34,7 @@ impl Extraction {
 /// Scores `text`, what a model wrote, against the reference answer.
 ///
 /// Strict: the last `The answer is X.` must say exactly the reference; a chat reply must be the reference
-/// apart from white space around it. Flexible: the last number, label or name of the text; the bare words
+/// apart from white space around it. Flexible: the last number, day or cup of the text; the bare words
 /// of a chat reply.
 #[must_use]
 pub fn score(extraction: Extraction, reference: &str, text: &str) -> SampleScore {
@@ -44,8 +44,8 @@ pub fn score(extraction: Extraction, reference: &str, text: &str) -> SampleScore
     };
     let flexible = match extraction {
         Extraction::Number => last_number(text).map(str::to_owned),
-        Extraction::YesNo => last_label(text, &["yes", "no"]).map(str::to_owned),
-        Extraction::Name => last_label(text, &vocabulary::NAMES).map(str::to_owned),
+        Extraction::Day => last_label(text, &vocabulary::DAYS).map(str::to_owned),
+        Extraction::Cup => last_label(text, &vocabulary::CUPS).map(str::to_owned),
         Extraction::Reply => Some(bare_words(text)),
     };
     let flexible_reference = match extraction {

@@ -1,42 +1,28 @@
-//! `tracking_shuffled_objects`: who has the ball after the swaps? After the subtask of the same name of
-//! BIG-Bench Hard (Suzgun et al. 2022).
+//! `tracking_shuffled_objects`: under which cup is the ball after the swaps? After the subtask of the same name of
+//! BIG-Bench Hard (Suzgun et al. 2022), as fairs play it.
 
 use super::scene::{ORDINALS, Puzzle, Scene};
-use super::vocabulary::{COLORS, NAMES};
+use super::vocabulary::CUPS;
 use crate::random::Random;
 
-/// Three people, three balls, some swaps.
+/// Three cups, a ball, some swaps.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ShuffledObjects {
-    people: [usize; 3],
-    colors: [usize; 3],
-    /// Positions in `people` that swap.
+    start: usize,
     swaps: Vec<(usize, usize)>,
-    /// Position in `colors` of the ball that is asked for.
-    queried: usize,
 }
 
 impl ShuffledObjects {
-    /// A problem of `swaps` swaps.
+    /// A problem of so many swaps.
     pub(super) fn generate(swaps: u32, random: &mut Random) -> Self {
-        let people = random.distinct(3, NAMES.len());
-        let colors = random.distinct(3, COLORS.len());
+        let start = random.below(CUPS.len());
         let swaps = (0..swaps)
             .map(|_| {
-                let pair = random.distinct(2, 3);
+                let pair = random.distinct(2, CUPS.len());
                 (pair[0], pair[1])
             })
             .collect();
-        Self {
-            people: [people[0], people[1], people[2]],
-            colors: [colors[0], colors[1], colors[2]],
-            swaps,
-            queried: random.below(3),
-        }
-    }
-
-    fn name(&self, position: usize) -> &'static str {
-        NAMES[self.people[position]]
+        Self { start, swaps }
     }
 }
 
@@ -50,57 +36,39 @@ impl Puzzle for ShuffledObjects {
     }
 
     fn canonical(&self) -> String {
-        let owners: String = (0..3)
-            .map(|position| format!(" {}:{}", self.name(position), COLORS[self.colors[position]]))
-            .collect();
         let swaps: String = self
             .swaps
             .iter()
-            .map(|&(left, right)| format!(" {}/{}", self.name(left), self.name(right)))
+            .map(|&(left, right)| format!(" {}/{}", CUPS[left], CUPS[right]))
             .collect();
-        format!(
-            "shuffled{owners}{swaps} {}?",
-            COLORS[self.colors[self.queried]]
-        )
+        format!("shuffled {}{swaps}", CUPS[self.start])
     }
 
     fn scene(&self) -> Scene {
-        let mut sentences: Vec<String> = (0..3)
-            .map(|position| {
-                format!(
-                    "{} has the {} ball.",
-                    self.name(position),
-                    COLORS[self.colors[position]]
-                )
-            })
-            .collect();
-        let mut holder = self.queried;
-        let queried = COLORS[self.colors[self.queried]];
-        let mut steps = vec![format!("{queried}: {}.", self.name(holder))];
+        let mut place = self.start;
+        let mut sentences = vec![format!("The ball is under the {} cup.", CUPS[place])];
+        let mut steps = Vec::new();
         for (&(left, right), ordinal) in self.swaps.iter().zip(ORDINALS) {
-            if holder == left {
-                holder = right;
-            } else if holder == right {
-                holder = left;
+            if place == left {
+                place = right;
+            } else if place == right {
+                place = left;
             }
-            let pair = format!("{ordinal} {} and {}", self.name(left), self.name(right));
-            sentences.push(format!("{pair} swap balls."));
-            steps.push(format!("{pair}: {}.", self.name(holder)));
+            let pair = format!("{ordinal} {} and {}", CUPS[left], CUPS[right]);
+            sentences.push(format!("{pair} swap."));
+            steps.push(format!("{pair}: {}.", CUPS[place]));
         }
         Scene {
             sentences,
-            question: format!(
-                "Who has the {} ball now?",
-                COLORS[self.colors[self.queried]]
-            ),
-            answer: self.name(holder).to_owned(),
+            question: "Where is the ball now?".to_owned(),
+            answer: CUPS[place].to_owned(),
             steps,
             question_first: false,
         }
     }
 
     fn people(&self) -> Vec<usize> {
-        self.people.to_vec()
+        Vec::new()
     }
 
     fn things(&self) -> Vec<usize> {

@@ -47,21 +47,27 @@ pub(super) fn gender(name: usize) -> Gender {
     }
 }
 
-/// Things that can be had and counted, by category.
-pub const CATEGORIES: [(&str, [&str; 4]); 3] = [
-    ("fruits", ["apples", "pears", "plums", "figs"]),
-    ("animals", ["cats", "dogs", "hens", "cows"]),
-    ("toys", ["balls", "kites", "dolls", "drums"]),
+/// Things that can be had and counted.
+pub const THINGS: [&str; 12] = [
+    "apples", "pears", "plums", "figs", "cats", "dogs", "hens", "cows", "balls", "kites", "dolls",
+    "drums",
 ];
 
-/// How many things there are over all categories.
-pub(super) const THING_COUNT: usize = CATEGORIES.len() * 4;
+/// Days of the week, in order.
+pub const DAYS: [&str; 7] = [
+    "Monday",
+    "Tuesday",
+    "Wednesday",
+    "Thursday",
+    "Friday",
+    "Saturday",
+    "Sunday",
+];
 
-pub(super) fn thing(index: usize) -> &'static str {
-    CATEGORIES[index / 4 % CATEGORIES.len()].1[index % 4]
-}
+/// The cups that a ball is hidden under.
+pub const CUPS: [&str; 3] = ["left", "middle", "right"];
 
-/// Colours of balls and of wild animals.
+/// Colours of wild animals.
 pub const COLORS: [&str; 6] = ["red", "blue", "green", "white", "black", "pink"];
 
 /// Wild animals of the science facts.
@@ -74,7 +80,7 @@ pub const PLACES: [&str; 6] = ["river", "forest", "desert", "cave", "lake", "bar
 pub const FOODS: [&str; 6] = ["corn", "fish", "grass", "seeds", "nuts", "leaves"];
 
 /// Every other word that any template uses, as it is written, capital and small forms apart.
-pub const OTHER_WORDS: [&str; 111] = [
+pub const OTHER_WORDS: [&str; 112] = [
     "A",
     "Answer",
     "Are",
@@ -92,7 +98,6 @@ pub const OTHER_WORDS: [&str; 111] = [
     "Hi",
     "How",
     "I",
-    "Is",
     "My",
     "Now",
     "Q",
@@ -101,6 +106,7 @@ pub const OTHER_WORDS: [&str; 111] = [
     "Second",
     "She",
     "Sleep",
+    "Start",
     "Thank",
     "Thanks",
     "The",
@@ -119,36 +125,37 @@ pub const OTHER_WORDS: [&str; 111] = [
     "are",
     "as",
     "away",
+    "back",
     "ball",
     "buys",
     "can",
-    "coin",
     "color",
     "count",
+    "cup",
     "day",
+    "days",
     "do",
     "does",
     "eat",
     "eats",
     "finds",
-    "flip",
-    "flips",
     "for",
     "friend",
     "from",
     "gets",
     "gives",
+    "go",
     "good",
     "has",
     "have",
     "he",
-    "heads",
     "hello",
     "help",
     "her",
     "him",
     "in",
     "is",
+    "it",
     "like",
     "likes",
     "live",
@@ -156,31 +163,31 @@ pub const OTHER_WORDS: [&str; 111] = [
     "loses",
     "many",
     "me",
+    "minus",
     "model",
     "more",
     "morning",
     "my",
     "name",
     "night",
-    "no",
-    "not",
     "now",
+    "on",
+    "plus",
+    "result",
     "sells",
     "she",
     "small",
-    "still",
     "swap",
-    "tails",
     "the",
     "times",
     "to",
     "today",
     "too",
-    "up",
+    "under",
     "welcome",
     "well",
+    "with",
     "words",
-    "yes",
     "you",
     "your",
     "assistant",
@@ -192,9 +199,9 @@ pub const OTHER_WORDS: [&str; 111] = [
 #[must_use]
 pub fn is_word(word: &str) -> bool {
     NAMES.contains(&word)
-        || CATEGORIES
-            .iter()
-            .any(|(category, things)| *category == word || things.contains(&word))
+        || THINGS.contains(&word)
+        || DAYS.contains(&word)
+        || CUPS.contains(&word)
         || COLORS.contains(&word)
         || WILD_ANIMALS.contains(&word)
         || PLACES.contains(&word)
@@ -212,11 +219,9 @@ pub fn is_name(word: &str) -> bool {
 pub fn words() -> impl Iterator<Item = &'static str> {
     NAMES
         .into_iter()
-        .chain(
-            CATEGORIES
-                .into_iter()
-                .flat_map(|(category, things)| std::iter::once(category).chain(things)),
-        )
+        .chain(THINGS)
+        .chain(DAYS)
+        .chain(CUPS)
         .chain(COLORS)
         .chain(WILD_ANIMALS)
         .chain(PLACES)

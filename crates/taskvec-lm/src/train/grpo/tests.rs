@@ -172,9 +172,9 @@ fn a_bandit_is_learned() {
         let reward = |metrics: &[GrpoMetrics]| {
             metrics.iter().map(|metrics| metrics.reward).sum::<f64>() / metrics.len() as f64
         };
-        // Chance is 1/12 for the token and about a fifth for an end within three.
-        let (early, late) = (reward(&metrics[..5]), reward(&metrics[115..]));
-        assert!(early < 0.4 && late > 0.9, "{early} to {late}");
+        // Chance is 1/12 for the token and about a fifth of 0.2 for an end within three; the most is 1.2.
+        let (early, late) = (reward(&metrics[..1]), reward(&metrics[115..]));
+        assert!(early < 0.3 && late > 0.9, "{early} to {late}");
         // Sampler and learner compute the same model, up to rounding.
         for metrics in &metrics {
             assert!(metrics.sampling_logp_difference < 1e-5, "{metrics:?}");
