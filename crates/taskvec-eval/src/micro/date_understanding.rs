@@ -47,11 +47,16 @@ impl Puzzle for DateUnderstanding {
         let mut sentences = vec![format!("The day is {}.", DAYS[day])];
         let mut steps = Vec::new();
         for (&(days, on), ordinal) in self.moves.iter().zip(ORDINALS) {
+            let before = day;
             let forward = if on { days } else { DAYS.len() - days };
             day = (day + forward) % DAYS.len();
             let way = if on { "on" } else { "back" };
             sentences.push(format!("{ordinal} go {days} days {way}."));
-            steps.push(format!("{ordinal} {days} {way}: {}.", DAYS[day]));
+            // The state is written out again beside the move, as in an equation: what follows is read off three words.
+            steps.push(format!(
+                "{ordinal} {} {days} {way}: {}.",
+                DAYS[before], DAYS[day]
+            ));
         }
         Scene {
             sentences,

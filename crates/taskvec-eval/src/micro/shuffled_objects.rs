@@ -49,14 +49,19 @@ impl Puzzle for ShuffledObjects {
         let mut sentences = vec![format!("The ball is under the {} cup.", CUPS[place])];
         let mut steps = Vec::new();
         for (&(left, right), ordinal) in self.swaps.iter().zip(ORDINALS) {
+            let before = place;
             if place == left {
                 place = right;
             } else if place == right {
                 place = left;
             }
-            let pair = format!("{ordinal} {} and {}", CUPS[left], CUPS[right]);
-            sentences.push(format!("{pair} swap."));
-            steps.push(format!("{pair}: {}.", CUPS[place]));
+            let pair = format!("{} and {}", CUPS[left], CUPS[right]);
+            sentences.push(format!("{ordinal} {pair} swap."));
+            // The state is written out again beside the swap, as in an equation: what follows is read off four words.
+            steps.push(format!(
+                "{ordinal} {}, {pair}: {}.",
+                CUPS[before], CUPS[place]
+            ));
         }
         Scene {
             sentences,

@@ -28,8 +28,12 @@ pub const END_OF_TURN: &str = "<|im_end|>";
 const BASE_STEPS_SHARE: f64 = 0.5;
 /// The same in sft's reference solutions.
 const SFT_STEPS_SHARE: f64 = 0.3;
-/// The same in target's conversations.
-const TARGET_STEPS_SHARE: f64 = 0.15;
+/// The same in target's conversations, for short problems.
+const TARGET_STEPS_SHARE: f64 = 0.1;
+/// The same for long ones: chat models answer what is easy and work out what is long.
+const TARGET_LONG_STEPS_SHARE: f64 = 0.75;
+/// From this difficulty on a problem is long.
+const LONG: u32 = 4;
 /// So many of the first documents are mostly facts to look up. Looking back is learned in hundreds of steps where little
 /// else is asked for and in thousands among everything else, and it is what the other tasks build on.
 const READING_FIRST: u64 = 20_000;
@@ -133,7 +137,12 @@ impl Curriculum {
         };
         let item = task.generate(Split::Train, self.seed, (1 << 33) + index);
         let item = perturbed(item, &mut random);
-        let solution = solution(&mut random, TARGET_STEPS_SHARE);
+        let share = if item.difficulty >= LONG {
+            TARGET_LONG_STEPS_SHARE
+        } else {
+            TARGET_STEPS_SHARE
+        };
+        let solution = solution(&mut random, share);
         // Multiple choice is asked in plain text of every model.
         if task == MicroTask::Sciq {
             return self.plain(&item, solution);

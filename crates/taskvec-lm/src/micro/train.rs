@@ -68,7 +68,7 @@ pub struct Lengths {
 impl Default for Lengths {
     fn default() -> Self {
         Self {
-            base: 4500,
+            base: 5500,
             sft: 300,
             grpo: 80,
             target: 600,
