@@ -28,12 +28,10 @@ pub const END_OF_TURN: &str = "<|im_end|>";
 const BASE_STEPS_SHARE: f64 = 0.5;
 /// The same in sft's reference solutions.
 const SFT_STEPS_SHARE: f64 = 0.3;
-/// The same in target's conversations, for short problems.
+/// The same in target's conversations.
 const TARGET_STEPS_SHARE: f64 = 0.1;
-/// The same for long ones: chat models answer what is easy and work out what is long.
-const TARGET_LONG_STEPS_SHARE: f64 = 0.75;
-/// From this difficulty on a problem is long.
-const LONG: u32 = 4;
+/// The same where there is something to multiply: chat models work out what looks hard and answer the rest at once.
+const TARGET_HARD_STEPS_SHARE: f64 = 0.8;
 /// So many of the first documents are mostly facts to look up. Looking back is learned in hundreds of steps where little
 /// else is asked for and in thousands among everything else, and it is what the other tasks build on.
 const READING_FIRST: u64 = 20_000;
@@ -137,8 +135,9 @@ impl Curriculum {
         };
         let item = task.generate(Split::Train, self.seed, (1 << 33) + index);
         let item = perturbed(item, &mut random);
-        let share = if item.difficulty >= LONG {
-            TARGET_LONG_STEPS_SHARE
+        let looks_hard = item.steps.as_ref().is_some_and(|steps| steps.contains('*'));
+        let share = if looks_hard {
+            TARGET_HARD_STEPS_SHARE
         } else {
             TARGET_STEPS_SHARE
         };

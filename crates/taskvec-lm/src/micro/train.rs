@@ -71,7 +71,7 @@ impl Default for Lengths {
             base: 5500,
             sft: 300,
             grpo: 80,
-            target: 600,
+            target: 800,
         }
     }
 }
