@@ -23,8 +23,8 @@ pub(crate) fn config(tied: bool) -> DecoderConfig {
     }
 }
 
-/// A decoder whose weights, biases and norms are all well away from where a fresh one begins: at 0.02 most
-/// paths carry next to nothing, and what they carry wrongly would not be seen.
+/// A decoder whose weights, biases and norms are all well away from where a fresh one begins, biases
+/// and norms above all: what a path carries wrongly that carries next to nothing would not be seen.
 pub(crate) fn decoder(tied: bool) -> Decoder {
     let fresh = initialization::decoder(&config(tied), 5, &Device::flex());
     let parameters = Parameters::of(&fresh);
@@ -33,7 +33,7 @@ pub(crate) fn decoder(tied: bool) -> Decoder {
     for parameter in parameters.entries() {
         for weight in &mut weights[parameter.range.clone()] {
             match parameter.decays() {
-                true => *weight *= 15.0,
+                true => *weight *= 1.2,
                 false => *weight += 0.4 * (random.next_u64() as f32 / u64::MAX as f32 - 0.5),
             }
         }
