@@ -1,6 +1,6 @@
 //! The micro world: the paper's experiment in miniature, trained by this crate's own code.
 //!
-//! Four checkpoints of Qwen2's architecture with 0.7 million parameters each ship with the crate:
+//! Four checkpoints of Qwen2's architecture with 0.8 million parameters each ship with the crate:
 //! `micro:base`, the donors `micro:sft` and `micro:grpo`, and `micro:target`, a chat model made of
 //! the same base with other data. [`train`] makes them again from nothing.
 
