@@ -88,7 +88,7 @@ const PIECE_BYTES: u64 = 256 << 10;
 /// Hashes `bytes` bytes that `read` fetches: it fills a buffer from an offset on.
 pub(crate) fn hash_by_position<E>(
     bytes: u64,
-    read: &mut dyn FnMut(&mut [u8], u64) -> Result<(), E>,
+    mut read: impl FnMut(&mut [u8], u64) -> Result<(), E>,
 ) -> Result<ContentHash, E> {
     let mut hasher = ContentHasher::new();
     let mut buffer = vec![0; bytes.min(PIECE_BYTES) as usize];

@@ -316,7 +316,7 @@ impl Subject<'_> {
         let Some(content) = self.content else {
             return Ok(Finding::SameHeader);
         };
-        let found = hash_by_position(bytes, &mut |piece, offset| {
+        let found = hash_by_position(bytes, |piece, offset| {
             read_file_exact_at(&file, piece, offset).map_err(Error::io("read", path))
         })?;
         Ok(compare(content, found))

@@ -280,7 +280,7 @@ impl Checkpoint {
         on_bytes: &mut dyn FnMut(u64),
     ) -> Result<ContentHash> {
         let storage = &self.0.files[index].storage;
-        let hash = hash_by_position(storage.bytes, &mut |piece, offset| {
+        let hash = hash_by_position(storage.bytes, |piece, offset| {
             on_bytes(piece.len() as u64);
             storage.read_exact_at(piece, offset)
         })?;

@@ -119,7 +119,7 @@ pub(crate) fn recompute(
         bytes_total: computed.iter().map(byte_len).sum(),
     };
     run(
-        &[0..computed.len()],
+        std::slice::from_ref(&(0..computed.len())),
         &|index| survey(plan, computed[index], sampling),
         &comparison,
         &run_options,

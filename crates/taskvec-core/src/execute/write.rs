@@ -280,6 +280,9 @@ enum Output {
     Directory(OutputDirectory),
 }
 
+/// Blocks of one place on their way into its total, and the total.
+type PlaceRounding = (Ordered<(Rounding, SampledBlock)>, RoundingEstimate);
+
 /// The consumer that writes.
 struct Files<'a> {
     writers: Vec<ShardWriter>,
@@ -287,7 +290,7 @@ struct Files<'a> {
     not_finite: Mutex<BTreeMap<String, Tally>>,
     measured: &'a BTreeMap<&'a str, MeasuredChange<'a>>,
     /// Of each place, what was found in the blocks that were looked at.
-    roundings: Vec<Mutex<(Ordered<(Rounding, SampledBlock)>, RoundingEstimate)>>,
+    roundings: Vec<Mutex<PlaceRounding>>,
 }
 
 impl Files<'_> {

@@ -108,7 +108,7 @@ impl ShardWriter {
     /// [`Error::Io`] when the file cannot be read back.
     pub fn content_hash(&self) -> Result<ContentHash> {
         let shard = &self.0;
-        hash_by_position(shard.bytes, &mut |buffer, offset| {
+        hash_by_position(shard.bytes, |buffer, offset| {
             read_file_exact_at(&shard.file, buffer, offset).map_err(Error::io("read", &shard.shown))
         })
     }
