@@ -2,12 +2,14 @@
 
 #![cfg(unix)]
 
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use insta::assert_snapshot;
 
-use crate::checkpoint::sparse_model;
+use crate::checkpoint::{self, sparse_model};
 use crate::workplace::Workplace;
 
 /// Large enough that a write is under way for a while on any disk.
@@ -87,7 +89,98 @@ fn a_killed_write_leaves_no_destination_and_does_not_stand_in_the_way() {
     assert_eq!(here.names(), ["large", "other", "small", "v"]);
 }
 
-fn lines(path: &std::path::Path) -> usize {
+/// Every file of a directory with its content.
+fn content(directory: &Path) -> BTreeMap<String, Vec<u8>> {
+    let entries = std::fs::read_dir(directory).unwrap();
+    entries
+        .map(|entry| {
+            let entry = entry.unwrap();
+            let name = entry.file_name().into_string().unwrap();
+            (name, std::fs::read(entry.path()).unwrap())
+        })
+        .collect()
+}
+
+/// Killed at any moment, a write has made either nothing or everything; the next write is not disturbed by what is left.
+#[test]
+fn two_hundred_kills_leave_whole_outputs_or_none() {
+    const KILLS: u32 = 200;
+    let here = Workplace::new();
+    for (name, start) in [("target", 1.0), ("grpo", 0.25), ("sft", -0.5)] {
+        let values = |count: usize| (0..count).map(|index| start + index as f32 / 7.0).collect();
+        let tensors = [
+            (
+                "model.embed_tokens.weight",
+                [1 << 10, 1 << 10].as_slice(),
+                values(1 << 20),
+            ),
+            (
+                "model.layers.0.mlp.up_proj.weight",
+                &[1 << 10, 1 << 10],
+                values(1 << 20),
+            ),
+            (
+                "model.layers.0.mlp.down_proj.weight",
+                &[1 << 10, 1 << 9],
+                values(1 << 19),
+            ),
+        ];
+        checkpoint::model(&here.path(name), "Tiny", &tensors);
+    }
+    let write = |destination: &str| {
+        let command = format!(
+            "-q write '\"target\" + 0.7*(\"grpo\" - \"sft\")' --allow-strangers -o {destination}"
+        );
+        let mut command = here.command(&command);
+        command.stdout(Stdio::null()).stderr(Stdio::piped());
+        command
+    };
+    let begun = Instant::now();
+    let whole = write("undisturbed").output().unwrap();
+    assert!(whole.status.success(), "{}", here.rendered(&whole));
+    let usual = begun.elapsed();
+    let expected = content(&here.path("undisturbed"));
+    assert!(
+        expected.contains_key("taskvec.json"),
+        "{:?}",
+        expected.keys()
+    );
+
+    let out = here.path("out");
+    let (mut killed, mut finished) = (0, 0);
+    for kill in 0..KILLS {
+        let mut child = write("out").stderr(Stdio::null()).spawn().unwrap();
+        // Spread evenly from the first moment to a little past the usual end, in an order that mixes them.
+        std::thread::sleep(usual * (kill * 73 % KILLS) * 6 / (KILLS * 5));
+        child.kill().unwrap();
+        let ended = child.wait().unwrap();
+        if out.exists() {
+            // Also where the kill came after the output appeared and before the process was done.
+            assert!(
+                content(&out) == expected,
+                "kill {kill}: an output that is not whole"
+            );
+            std::fs::remove_dir_all(&out).unwrap();
+            finished += 1;
+        } else {
+            assert!(!ended.success(), "kill {kill}: done, and nothing there");
+            killed += 1;
+        }
+    }
+    assert!(
+        killed >= 20,
+        "{killed} of {KILLS} writes were cut off, {finished} came through"
+    );
+    let next = write("out").output().unwrap();
+    assert!(next.status.success(), "{}", here.rendered(&next));
+    assert!(content(&out) == expected);
+    assert_eq!(
+        here.names(),
+        ["grpo", "out", "sft", "target", "undisturbed"]
+    );
+}
+
+fn lines(path: &Path) -> usize {
     std::fs::read_to_string(path).map_or(0, |text| text.lines().count())
 }
 
