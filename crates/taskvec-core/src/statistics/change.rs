@@ -2,7 +2,7 @@
 
 use super::inspect::WeightStatistics;
 use super::rounding::Rounding;
-use super::sums::sum_of_squares;
+use super::sums::{census, sum_of_squares};
 use crate::coefficient::Coefficient;
 use crate::execute::{Computation, FloatFormat, Root, widen};
 use crate::expression::Kind;
@@ -91,18 +91,13 @@ impl<'a> MeasuredChange<'a> {
     pub(super) fn measure(&self, outputs: &[&[u8]]) -> WeightStatistics {
         let (change, origin, stored) = self.widened(outputs);
         let rounding = stored.map(|stored| self.rounding_of(&change, origin.as_deref(), &stored));
-        let count =
-            |wanted: fn(f32) -> bool| change.iter().filter(|&&value| wanted(value)).count() as u64;
-        let largest = change
-            .iter()
-            .filter(|value| value.is_finite())
-            .fold(0f32, |largest, value| largest.max(value.abs()));
+        let special = census(&change);
         WeightStatistics {
             elements: change.len() as u64,
-            zeros: count(|value| value == 0.0),
-            nan: count(f32::is_nan),
-            infinite: count(f32::is_infinite),
-            largest: largest.into(),
+            zeros: special.zeros,
+            nan: special.nan,
+            infinite: special.infinite,
+            largest: special.largest.into(),
             sum_of_squares: sum_of_squares(&change),
             origin_sum_of_squares: origin.as_deref().map(sum_of_squares),
             rounding,
@@ -118,6 +113,10 @@ impl<'a> MeasuredChange<'a> {
         let mut outputs = outputs.iter();
         let mut next = |format: FloatFormat| {
             outputs.next().map(|bytes| {
+                if format == CHANGE {
+                    let singles = bytes.as_chunks().0.iter();
+                    return singles.map(|bytes| f32::from_le_bytes(*bytes)).collect();
+                }
                 let mut values = vec![0.0; bytes.len() / format.size_bytes()];
                 widen(format, bytes, &mut values);
                 values

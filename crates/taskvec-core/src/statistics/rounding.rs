@@ -3,6 +3,10 @@
 //! Let `θ` be what a model's change starts from (zero for a vector), `d` the change, and `r = round(θ + d) − θ` what
 //! arrives. A small `d` may vanish in the rounding, in part or wholly.
 
+use multiversion::multiversion;
+
+use super::sums::LANES;
+
 /// Sums over some elements, and what follows from them.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Rounding {
@@ -23,21 +27,9 @@ impl Rounding {
     ///
     /// All three have one length; no `origin` is an origin of zeros.
     pub(crate) fn of(change: &[f32], origin: Option<&[f32]>, stored: &[f32]) -> Self {
-        // Differences of values of few bits are exact in double precision.
-        let arrived = |index: usize| {
-            let from = origin.map_or(0.0, |origin| f64::from(origin[index]));
-            f64::from(stored[index]) - from
-        };
-        let wanted = |index: usize| f64::from(change[index]);
-        let count = change.len();
-        Self {
-            change: super::sum_of_squares(change),
-            kept: super::sums::sum(count, |index| arrived(index) * wanted(index)),
-            lost: super::sums::sum(count, |index| (arrived(index) - wanted(index)).powi(2)),
-            changed: change.iter().filter(|&&value| value != 0.0).count() as f64,
-            vanished: (0..count)
-                .filter(|&index| change[index] != 0.0 && arrived(index) == 0.0)
-                .count() as f64,
+        match origin {
+            Some(origin) => rounding(change, origin, stored),
+            None => rounding_from_zero(change, stored),
         }
     }
 
@@ -97,6 +89,72 @@ impl RoundingEstimate {
         self.rounding.add(&other.rounding, 1.0);
         self.elements += other.elements;
         self.sampled += other.sampled;
+    }
+}
+
+#[multiversion(targets("x86_64+avx2"))]
+fn rounding(change: &[f32], origin: &[f32], stored: &[f32]) -> Rounding {
+    let mut found = Lanes::default();
+    let ((changes, d), (origins, o), (stores, s)) = (
+        change.as_chunks::<LANES>(),
+        origin.as_chunks::<LANES>(),
+        stored.as_chunks::<LANES>(),
+    );
+    for ((change, origin), stored) in changes.iter().zip(origins).zip(stores) {
+        found.add(change, origin, stored);
+    }
+    found.add(d, o, s);
+    found.total()
+}
+
+#[multiversion(targets("x86_64+avx2"))]
+fn rounding_from_zero(change: &[f32], stored: &[f32]) -> Rounding {
+    let mut found = Lanes::default();
+    let ((changes, d), (stores, s)) = (change.as_chunks::<LANES>(), stored.as_chunks::<LANES>());
+    for (change, stored) in changes.iter().zip(stores) {
+        found.add(change, &[0.0; LANES], stored);
+    }
+    found.add(d, &[0.0; LANES][..d.len()], s);
+    found.total()
+}
+
+/// Partial sums, added in one order on every processor.
+#[derive(Default)]
+struct Lanes {
+    change: [f64; LANES],
+    kept: [f64; LANES],
+    lost: [f64; LANES],
+    changed: [f64; LANES],
+    vanished: [f64; LANES],
+}
+
+impl Lanes {
+    #[inline(always)]
+    fn add(&mut self, change: &[f32], origin: &[f32], stored: &[f32]) {
+        for (lane, ((&change, &origin), &stored)) in
+            change.iter().zip(origin).zip(stored).enumerate()
+        {
+            let wanted = f64::from(change);
+            // Differences of values of few bits are exact in double precision.
+            let arrived = f64::from(stored) - f64::from(origin);
+            let missing = arrived - wanted;
+            self.change[lane] += wanted * wanted;
+            self.kept[lane] += arrived * wanted;
+            self.lost[lane] += missing * missing;
+            let changes = if wanted != 0.0 { 1.0 } else { 0.0 };
+            self.changed[lane] += changes;
+            self.vanished[lane] += if arrived == 0.0 { changes } else { 0.0 };
+        }
+    }
+
+    fn total(&self) -> Rounding {
+        Rounding {
+            change: self.change.iter().sum(),
+            kept: self.kept.iter().sum(),
+            lost: self.lost.iter().sum(),
+            changed: self.changed.iter().sum(),
+            vanished: self.vanished.iter().sum(),
+        }
     }
 }
 

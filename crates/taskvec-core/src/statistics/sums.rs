@@ -1,7 +1,9 @@
 //! Sums whose order is fixed by the length of a slice alone.
 
+use multiversion::multiversion;
+
 /// Independent partial sums: enough for the widest registers, and fixed so that all processors add in one order.
-const LANES: usize = 16;
+pub(super) const LANES: usize = 16;
 
 /// `Σ term(index)` over `0..count`, in double precision and in one fixed order.
 #[inline(always)]
@@ -20,10 +22,66 @@ pub(crate) fn sum(count: usize, term: impl Fn(usize) -> f64) -> f64 {
 }
 
 /// `Σ x²`.
+#[multiversion(targets("x86_64+avx2"))]
 pub(crate) fn sum_of_squares(values: &[f32]) -> f64 {
-    sum(values.len(), |index| {
-        f64::from(values[index]) * f64::from(values[index])
-    })
+    let mut lanes = [0.0; LANES];
+    let (chunks, rest) = values.as_chunks::<LANES>();
+    for chunk in chunks {
+        for (sum, &value) in lanes.iter_mut().zip(chunk) {
+            *sum += f64::from(value) * f64::from(value);
+        }
+    }
+    for (sum, &value) in lanes.iter_mut().zip(rest) {
+        *sum += f64::from(value) * f64::from(value);
+    }
+    lanes.iter().sum()
+}
+
+/// What is special about some values.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct Census {
+    pub(crate) zeros: u64,
+    pub(crate) nan: u64,
+    pub(crate) infinite: u64,
+    /// Largest magnitude of what is finite.
+    pub(crate) largest: f32,
+}
+
+/// Counts zeros, NaN and infinities, and finds the largest magnitude.
+///
+/// Magnitudes are compared as bits: numbers, infinity and NaN follow one another there.
+#[multiversion(targets("x86_64+avx2"))]
+pub(crate) fn census(values: &[f32]) -> Census {
+    const INFINITY: u32 = f32::INFINITY.to_bits();
+    let mut found = Census::default();
+    // Counters as wide as the values are what registers like; short runs keep them from overflowing.
+    for run in values.chunks(LANES << 24) {
+        let (mut zeros, mut nan, mut infinite, mut largest) =
+            ([0u32; LANES], [0u32; LANES], [0u32; LANES], [0u32; LANES]);
+        let mut count = |chunk: &[f32; LANES]| {
+            for lane in 0..LANES {
+                let magnitude = chunk[lane].to_bits() & (u32::MAX >> 1);
+                zeros[lane] += u32::from(magnitude == 0);
+                nan[lane] += u32::from(magnitude > INFINITY);
+                infinite[lane] += u32::from(magnitude == INFINITY);
+                let finite = if magnitude < INFINITY { magnitude } else { 0 };
+                largest[lane] = largest[lane].max(finite);
+            }
+        };
+        let (chunks, rest) = run.as_chunks::<LANES>();
+        chunks.iter().for_each(&mut count);
+        // Padded with zeros, which are not counted in the end.
+        let mut last = [0.0; LANES];
+        last[..rest.len()].copy_from_slice(rest);
+        count(&last);
+        let sum = |lanes: [u32; LANES]| lanes.into_iter().map(u64::from).sum::<u64>();
+        found.zeros += sum(zeros) - (LANES - rest.len()) as u64;
+        found.nan += sum(nan);
+        found.infinite += sum(infinite);
+        let largest = largest.into_iter().max().map_or(0.0, f32::from_bits);
+        found.largest = found.largest.max(largest);
+    }
+    found
 }
 
 #[cfg(test)]
@@ -39,5 +97,25 @@ mod tests {
             );
         }
         assert_eq!(sum_of_squares(&[3.0, 4.0]), 25.0);
+        for count in [0u16, 1, 15, 16, 17, 100] {
+            let values: Vec<f32> = (0..count).map(f32::from).collect();
+            let square = |index: usize| f64::from(values[index]).powi(2);
+            assert_eq!(sum_of_squares(&values), sum(values.len(), square));
+        }
+    }
+
+    #[test]
+    fn the_census_misses_nothing() {
+        for count in [0, 5, 16, 37] {
+            let mut values = vec![0.5f32; count];
+            values.extend([0.0, -0.0, f32::NAN, f32::NEG_INFINITY, -3.0]);
+            let expected = Census {
+                zeros: 2,
+                nan: 1,
+                infinite: 1,
+                largest: 3.0,
+            };
+            assert_eq!(census(&values), expected);
+        }
     }
 }
