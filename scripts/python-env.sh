@@ -47,7 +47,9 @@ install_torch_without_cuda() {
 echo "making a Python environment in .cache/python" >&2
 rm -rf "$environment"
 python3 -m venv "$environment" >&2
-grep -v '^torch==' "$requirements" >"$environment/without-torch.txt"
+# What depends on torch would bring all of it along.
+grep -Ev '^(torch|peft|accelerate)==' "$requirements" >"$environment/without-torch.txt"
+grep -E '^(peft|accelerate)==' "$requirements" >"$environment/on-torch.txt"
 # The last six are what torch itself imports.
 "$python" -m pip install --quiet -r "$environment/without-torch.txt" \
     filelock typing-extensions sympy networkx fsspec setuptools >&2
@@ -57,6 +59,7 @@ if ! { [ "$(uname -sm)" = "Linux x86_64" ] && command -v cc >/dev/null && instal
     rm -rf "$environment"/lib/python*/site-packages/nvidia/cu13
     "$python" -m pip install --quiet --force-reinstall -r "$requirements" >&2
 fi
-"$python" -c 'import torch, transformers' >&2
+"$python" -m pip install --quiet --no-deps -r "$environment/on-torch.txt" >&2
+"$python" -c 'import torch, transformers, peft' >&2
 cp "$requirements" "$environment/made-from"
 echo "$python"

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::adapter::AdapterError;
 use crate::checkpoint::{IndexError, WeightFormat};
 use crate::dtype::Dtype;
 use crate::expression::ExpressionError;
@@ -101,11 +102,14 @@ pub enum Error {
         /// What it is, by its name.
         format: WeightFormat,
     },
-    /// A PEFT adapter, which this version does not read.
-    #[error("`{}` is a PEFT adapter, which cannot be read yet", path.display())]
+    /// A PEFT adapter that is no vector, or a wrong one.
+    #[error("`{}` cannot be read as an adapter", file.display())]
     Adapter {
-        /// The adapter's directory or file.
-        path: PathBuf,
+        /// The file at fault, or the directory.
+        file: PathBuf,
+        /// What is wrong.
+        #[source]
+        source: AdapterError,
     },
     /// Numbered shards without the index that says which tensor lies where.
     #[error("`{}` holds shards such as `{shard}` but no `{index}`", path.display())]
@@ -243,6 +247,24 @@ pub enum Error {
         /// Its dtype.
         dtype: Dtype,
     },
+    /// A model where a vector is needed.
+    #[error("`{expression}` is a model; an adapter is made of a vector")]
+    NotAVector {
+        /// The expression, printed.
+        expression: String,
+    },
+    /// A vector without a matrix that changes.
+    #[error("`{expression}` changes no weight that is the matrix of a module")]
+    NothingToFactor {
+        /// The expression, printed.
+        expression: String,
+    },
+    /// Numbers of which nothing can be computed.
+    #[error("tensor `{tensor}` has elements that are not finite")]
+    NotFinite {
+        /// Name of the tensor.
+        tensor: String,
+    },
     /// The caller stopped the work.
     #[error("the work was cancelled")]
     Cancelled,
@@ -365,11 +387,8 @@ impl Error {
             Error::AmbiguousWeights { .. } => {
                 Some("pass the `.safetensors` file that is meant instead of the directory".to_owned())
             }
-            Error::UnsupportedFormat { format, .. } => Some(format.conversion().to_owned()),
-            Error::Adapter { .. } => Some(
-                "merge it into its base model with peft's `merge_and_unload()`, save that, and subtract the base"
-                    .to_owned(),
-            ),
+            Error::UnsupportedFormat { path, format } => Some(format.conversion(path).to_owned()),
+            Error::Adapter { source, .. } => source.hint(),
             Error::MissingIndex { index, .. } => {
                 Some(format!("download `{index}` from where the shards came from"))
             }
@@ -406,6 +425,16 @@ impl Error {
                 "weights move only between models fine-tuned from one; to write the result all the same, pass `--allow-strangers`"
                     .to_owned(),
             ),
+            Error::NotAVector { .. } => {
+                Some("subtract the base model from it".to_owned())
+            }
+            Error::NothingToFactor { .. } => Some(
+                "embeddings and the output head are factored with `--embeddings`; norms and biases never are"
+                    .to_owned(),
+            ),
+            Error::NotFinite { tensor } => Some(format!(
+                "`inspect` counts what is not finite; leave the tensor out with `except(…, \"{tensor}\")`"
+            )),
             Error::OutputDtype { .. } => Some("the output dtype is BF16, F16, F32 or F64".to_owned()),
             Error::DestinationExists { .. } => {
                 Some("choose another destination, or pass `--overwrite` to replace it".to_owned())

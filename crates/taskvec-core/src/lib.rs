@@ -4,6 +4,7 @@
 //! expression over checkpoints becomes a plan, in which every tensor's name, shape and bytes are known before
 //! the first is read; the plan is streamed into an output directory in bounded memory.
 
+mod adapter;
 pub mod checkpoint;
 pub mod coefficient;
 pub mod content_hash;
@@ -21,6 +22,9 @@ mod spelling;
 pub mod statistics;
 pub mod verification;
 
+pub use adapter::{
+    AdapterError, FactoredModule, LeftOut, LeftOutReason, LoraOptions, LoraReport, write_lora,
+};
 pub use checkpoint::{
     Checkpoint, CheckpointKind, EmbeddedDirectory, Library, Shard, SideFile, WeightFormat,
 };

@@ -17,6 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::Value;
 
+use crate::adapter::LORA_FLAG;
 use crate::checkpoint::{Checkpoint, Library, is_plain_file_name, read_file_exact_at};
 use crate::content_hash::{ContentHash, hash_by_position};
 use crate::error::{Error, Result};
@@ -50,7 +51,7 @@ pub struct Verification {
     pub provenance: Provenance,
     /// Every file that the record names: the output's, then the parents'.
     pub files: Vec<FileCheck>,
-    /// What computing again showed; none where a training run made the weights.
+    /// What computing again showed; none where a training run made the weights, or a decomposition made them factors.
     pub recomputation: Option<Recomputation>,
 }
 
@@ -123,6 +124,8 @@ pub fn verify(
         // That it was written at all is not the question here.
         allow_strangers: true,
     };
+    // The factors of a decomposition are near to the vector, not equal to it.
+    let approximate = output.covers_part() && provenance.flags.contains_key(LORA_FLAG);
     let plan = match Plan::build(&expression, &bindings, library, &plan_options) {
         Ok(plan) => Some(plan),
         Err(Error::Expression(error)) if is_training(&error) => None,
@@ -144,8 +147,8 @@ pub fn verify(
     };
     let files = check_files(path, &provenance, &output, &parents, options)?;
     let recomputation = match &plan {
-        Some(plan) => Some(recompute(plan, &output, options, progress)?),
-        None => None,
+        Some(plan) if !approximate => Some(recompute(plan, &output, options, progress)?),
+        _ => None,
     };
     parents.iter().try_for_each(Checkpoint::verify_unchanged)?;
     Ok(Verification {

@@ -1,6 +1,8 @@
 use std::fmt;
 use std::path::Path;
 
+use crate::adapter::OLD_WEIGHTS_FILE;
+
 /// A format of weights other than safetensors, told by the file's name.
 ///
 /// None of them is read. PyTorch's files are pickles, which are programs: reading one safely needs an
@@ -37,11 +39,17 @@ impl WeightFormat {
         }
     }
 
-    /// How to come to safetensors from here.
-    pub(crate) fn conversion(self) -> &'static str {
+    /// How to come to safetensors from the file at `path`.
+    pub(crate) fn conversion(self, path: &Path) -> &'static str {
+        let of_adapter = path
+            .file_name()
+            .is_some_and(|name| name == OLD_WEIGHTS_FILE);
         match self {
+            WeightFormat::PyTorch if of_adapter => {
+                r#"convert it in its directory DIR: `python -c 'import sys, torch; from safetensors.torch import save_file; d = sys.argv[1]; t = torch.load(d + "/adapter_model.bin", map_location="cpu", weights_only=True); save_file({k: v.clone() for k, v in t.items()}, d + "/adapter_model.safetensors")' DIR`"#
+            }
             WeightFormat::PyTorch => {
-                "convert it with transformers: `AutoModelForCausalLM.from_pretrained(DIR, dtype=\"auto\").save_pretrained(OUT, safe_serialization=True)`"
+                r#"convert its directory DIR to OUT: `python -c 'import sys; from transformers import AutoModelForCausalLM as M, AutoTokenizer as T; d, o = sys.argv[1:]; M.from_pretrained(d, dtype="auto").save_pretrained(o); T.from_pretrained(d).save_pretrained(o)' DIR OUT`"#
             }
             WeightFormat::Gguf => {
                 "GGUF weights are usually quantised; use the safetensors checkpoint that the file was converted from"

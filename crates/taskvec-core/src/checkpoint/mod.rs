@@ -3,7 +3,9 @@
 //! Opening validates everything that can be known without reading data: headers, index, shards. Reading is by
 //! position, from any number of threads, into the caller's buffers.
 //!
-//! Not covered: formats other than safetensors, PEFT adapters, fetching from the Hub.
+//! A PEFT adapter is a checkpoint too: a vector whose tensors are computed from its factors when they are read.
+//!
+//! Not covered: formats other than safetensors, fetching from the Hub.
 
 mod embedded;
 mod format;
@@ -28,11 +30,12 @@ pub use side_file::SideFile;
 pub(crate) use storage::read_file_exact_at;
 use storage::{Folder, Storage};
 
+use crate::adapter::Adapter;
 use crate::content_hash::{ContentHash, hash_by_position};
 use crate::error::{Error, Result};
 use crate::provenance::FileRecord;
 use crate::reference::Reference;
-use crate::safetensors::TensorInfo;
+use crate::safetensors::{Location, TensorInfo};
 
 /// Header metadata key whose value, `model` or `vector`, says what a file holds.
 pub const KIND_KEY: &str = "taskvec_kind";
@@ -83,6 +86,8 @@ struct Opened {
     kind: CheckpointKind,
     files: Vec<WeightFile>,
     tensors: BTreeMap<String, TensorInfo>,
+    /// What computes the tensors, where they are not stored.
+    adapter: Option<Adapter>,
     metadata: BTreeMap<String, String>,
     config: Option<Map<String, Value>>,
 }
@@ -111,7 +116,8 @@ impl Checkpoint {
     /// Opens a checkpoint: reads and validates headers, index and config, no data.
     ///
     /// A directory must hold `model.safetensors`, `model.safetensors.index.json` and its shards, or the same
-    /// with `vector`; a model's directory also `config.json`. A bare `.safetensors` file has neither config nor
+    /// with `vector`; a model's directory also `config.json`. Or it holds a PEFT adapter, which is a vector:
+    /// `adapter_config.json` and `adapter_model.safetensors`. A bare `.safetensors` file has neither config nor
     /// side files.
     ///
     /// # Errors
@@ -124,6 +130,11 @@ impl Checkpoint {
     /// Whether this is a model or a vector: by header metadata, else `taskvec.json`, else the file's name.
     pub fn kind(&self) -> CheckpointKind {
         self.0.kind
+    }
+
+    /// Whether a tensor that it lacks counts as zero: an adapter holds only what it changes.
+    pub fn covers_part(&self) -> bool {
+        self.0.adapter.is_some()
     }
 
     /// The reference as printed, for messages.
@@ -172,7 +183,7 @@ impl Checkpoint {
             .collect()
     }
 
-    /// Fills `buffer` with the bytes of tensor `name` from its byte `byte_offset` on.
+    /// Fills `buffer` with the bytes of tensor `name` from its byte `byte_offset` on. An adapter's are computed.
     ///
     /// May be called from any number of threads at once.
     ///
@@ -188,7 +199,8 @@ impl Checkpoint {
             });
         };
         let location = info.location;
-        let storage = &self.0.files[location.file].storage;
+        let storage_of = |location: Location| &self.0.files[location.file].storage;
+        let storage = storage_of(location);
         let length = buffer.len() as u64;
         let fits = byte_offset
             .checked_add(length)
@@ -202,7 +214,14 @@ impl Checkpoint {
                 bytes: location.bytes,
             });
         }
-        storage.read_exact_at(buffer, location.begin + byte_offset)
+        match &self.0.adapter {
+            None => storage.read_exact_at(buffer, location.begin + byte_offset),
+            Some(adapter) => {
+                adapter.read_at(name, byte_offset, buffer, &|location, offset, bytes| {
+                    storage_of(location).read_exact_at(bytes, location.begin + offset)
+                })
+            }
+        }
     }
 
     /// Reads a whole tensor.

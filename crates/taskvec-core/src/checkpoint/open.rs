@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use super::index::{Index, IndexError};
 use super::storage::{Folder, Storage};
 use super::{Checkpoint, CheckpointKind, KIND_KEY, Library, Opened, WeightFile, WeightFormat};
+use crate::adapter::{self, Adapter, AdapterError};
 use crate::content_hash::ContentHash;
 use crate::error::{Error, Result};
 use crate::provenance::PROVENANCE_FILE;
@@ -107,7 +108,15 @@ impl Opening {
                 has(&index).then_some(Weights::Sharded(index))
             }
         };
+        let adapter = has(adapter::WEIGHTS_FILE) || has(adapter::CONFIG_FILE);
         let (weights, by_name) = match (weights("model"), weights("vector")) {
+            (None, None) if adapter => return self.adapter(folder, &files),
+            _ if adapter => {
+                return Err(Error::Adapter {
+                    file: folder.path().to_path_buf(),
+                    source: AdapterError::BesideWeights,
+                });
+            }
             (Some(_), Some(_)) => {
                 return Err(Error::AmbiguousWeights {
                     path: folder.path().to_path_buf(),
@@ -141,7 +150,13 @@ impl Opening {
                 path: folder.path().to_path_buf(),
             });
         }
-        Ok(self.finish(Some(folder), kind, headers, files, config))
+        Ok(Checkpoint(Arc::new(self.finish(
+            Some(folder),
+            kind,
+            headers,
+            files,
+            config,
+        ))))
     }
 
     fn file(self, path: &Path) -> Result<Checkpoint> {
@@ -163,9 +178,10 @@ impl Opening {
                 path: path.to_path_buf(),
             });
         };
-        if file_name == ADAPTER_WEIGHTS {
+        if file_name == adapter::WEIGHTS_FILE {
             return Err(Error::Adapter {
-                path: path.to_path_buf(),
+                file: path.to_path_buf(),
+                source: AdapterError::WeightsAlone,
             });
         }
         let (header, file) = open_file(Storage::open(path)?, &file_name)?;
@@ -176,7 +192,8 @@ impl Opening {
             CheckpointKind::Model
         };
         let kind = header_kind(&headers).unwrap_or(by_name);
-        Ok(self.finish(None, kind, headers, vec![file], None))
+        let opened = self.finish(None, kind, headers, vec![file], None);
+        Ok(Checkpoint(Arc::new(opened)))
     }
 
     fn finish(
@@ -186,7 +203,7 @@ impl Opening {
         headers: Vec<Header>,
         mut files: Vec<WeightFile>,
         config: Option<Map<String, Value>>,
-    ) -> Checkpoint {
+    ) -> Opened {
         let mut tensors = BTreeMap::new();
         let mut metadata = BTreeMap::new();
         for (file_index, (header, file)) in headers.into_iter().zip(&mut files).enumerate() {
@@ -210,20 +227,66 @@ impl Opening {
                 tensors.insert(tensor.name, info);
             }
         }
-        Checkpoint(Arc::new(Opened {
+        Opened {
             name: self.name,
             reference: self.reference,
             folder,
             kind,
             files,
             tensors,
+            adapter: None,
             metadata,
             config,
-        }))
+        }
+    }
+
+    /// A directory with one file of an adapter at least, and no other weights.
+    fn adapter(self, folder: Folder, files: &[String]) -> Result<Checkpoint> {
+        let invalid = |name: &str, source| Error::Adapter {
+            file: folder.path().join(name),
+            source,
+        };
+        let has = |name: &str| files.iter().any(|file| file == name);
+        if !has(adapter::CONFIG_FILE) {
+            return Err(invalid(adapter::WEIGHTS_FILE, AdapterError::MissingConfig));
+        }
+        if !has(adapter::WEIGHTS_FILE) {
+            if has(adapter::OLD_WEIGHTS_FILE) {
+                return Err(Error::UnsupportedFormat {
+                    path: folder.path().join(adapter::OLD_WEIGHTS_FILE),
+                    format: WeightFormat::PyTorch,
+                });
+            }
+            return Err(invalid(adapter::CONFIG_FILE, AdapterError::MissingWeights));
+        }
+        let config_bytes = folder.read(adapter::CONFIG_FILE, MAX_CONFIG_BYTES)?;
+        let config = parse_object(&folder, adapter::CONFIG_FILE, &config_bytes)?;
+        let (header, file) = open_file(folder.open(adapter::WEIGHTS_FILE)?, adapter::WEIGHTS_FILE)?;
+        // Its config is a weight file as well, one without tensors: the weights depend on it.
+        let config_file = WeightFile {
+            name: adapter::CONFIG_FILE.to_owned(),
+            data_begin: 0,
+            header_sha256: ContentHash::of(&config_bytes),
+            order: Vec::new(),
+            storage: folder.open(adapter::CONFIG_FILE)?,
+        };
+        let mut opened = self.finish(None, CheckpointKind::Vector, vec![header], vec![file], None);
+        let found = Adapter::new(&config, &opened.tensors).map_err(|source| {
+            let name = if source.is_of_config() {
+                adapter::CONFIG_FILE
+            } else {
+                adapter::WEIGHTS_FILE
+            };
+            invalid(name, source)
+        })?;
+        opened.tensors = found.tensors();
+        opened.files[0].order = opened.tensors.keys().cloned().collect();
+        opened.files.push(config_file);
+        opened.adapter = Some(found);
+        opened.metadata.clear();
+        Ok(Checkpoint(Arc::new(opened)))
     }
 }
-
-const ADAPTER_WEIGHTS: &str = "adapter_model.safetensors";
 
 enum Weights {
     Single(String),
@@ -233,12 +296,6 @@ enum Weights {
 /// Says why a directory without weights under the usual names cannot be opened.
 fn no_weights(folder: &Folder, files: Vec<String>) -> Error {
     let path = folder.path().to_path_buf();
-    if files
-        .iter()
-        .any(|name| name == ADAPTER_WEIGHTS || name == "adapter_config.json")
-    {
-        return Error::Adapter { path };
-    }
     if let Some(shard) = files
         .iter()
         .find(|name| name.ends_with(".safetensors") && name.contains("-of-"))
@@ -322,8 +379,11 @@ fn open_shards(
 }
 
 fn read_object(folder: &Folder, name: &str) -> Result<Map<String, Value>> {
-    let bytes = folder.read(name, MAX_CONFIG_BYTES)?;
-    serde_json::from_slice(&bytes).map_err(|source| Error::Json {
+    parse_object(folder, name, &folder.read(name, MAX_CONFIG_BYTES)?)
+}
+
+fn parse_object(folder: &Folder, name: &str, bytes: &[u8]) -> Result<Map<String, Value>> {
+    serde_json::from_slice(bytes).map_err(|source| Error::Json {
         file: folder.path().join(name),
         source,
     })

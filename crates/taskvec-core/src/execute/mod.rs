@@ -26,7 +26,7 @@ pub use linear::Tally;
 pub(crate) use ordered::Ordered;
 pub(crate) use recompute::recompute;
 pub use recompute::{Difference, Recomputation};
-pub(crate) use record::side_by_side;
+pub(crate) use record::{file_record, provenance, side_by_side};
 pub use run::Progress;
 pub(crate) use run::{Chunk, Consumer, Job, Part, RunOptions, run};
 pub use write::{WriteOptions, WriteReport, write};

@@ -14,7 +14,7 @@ use crate::provenance::{InputRecord, OutputRecord, Provenance, RoundingRecord};
 use crate::statistics::RoundingEstimate;
 
 /// What is known before anything is computed.
-pub(super) fn provenance(plan: &Plan) -> Provenance {
+pub(crate) fn provenance(plan: &Plan) -> Provenance {
     let mut provenance = Provenance::new(
         kind(plan),
         plan.expression().to_string(),
@@ -74,7 +74,7 @@ pub(super) fn shard_record(shard: &ShardLayout) -> OutputRecord {
 }
 
 /// Any other file of the output as it is recorded.
-pub(super) fn file_record(name: &str, bytes: &[u8]) -> OutputRecord {
+pub(crate) fn file_record(name: &str, bytes: &[u8]) -> OutputRecord {
     OutputRecord {
         name: name.to_owned(),
         bytes: bytes.len() as u64,

@@ -46,6 +46,7 @@ use std::fmt;
 use std::sync::Arc;
 
 pub(crate) use arguments::{Arguments, bind};
+pub(crate) use gaussian::Gaussian;
 pub(crate) use signature::{OperandKinds, Parameter, ParameterType, Range, Signature};
 
 use crate::coefficient::Coefficient;

@@ -5,7 +5,7 @@
 //!
 //! Not covered: whether two models descend from one initialisation, which only reading them can tell.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde_json::{Map, Value};
@@ -299,6 +299,7 @@ pub(super) fn compare(
             comparer.tensors(input);
         }
     }
+    comparer.beside_reference(&elaboration.inputs);
     if !comparer.mismatches.is_empty() {
         return Err(Error::Incompatible(Box::new(Incompatible {
             expression: expression.to_string(),
@@ -307,8 +308,9 @@ pub(super) fn compare(
         })));
     }
     let notes = comparer.notes;
-    // With `missing_as_zero` vectors may each have tensors that the others lack.
-    let holders: Vec<&Input> = if elaboration.kind == Kind::Vector && options.missing_as_zero {
+    // Vectors may each have tensors that the others lack, with `missing_as_zero` or where the first is an adapter.
+    let open = options.missing_as_zero || reference.checkpoint.covers_part();
+    let holders: Vec<&Input> = if elaboration.kind == Kind::Vector && open {
         elaboration.inputs.iter().collect()
     } else {
         vec![reference]
@@ -398,7 +400,32 @@ impl Comparer<'_> {
         }
     }
 
+    /// Compares tensors that the reference lacks among those that have them: they may count as zero in the reference, and
+    /// still be two things.
+    fn beside_reference(&mut self, inputs: &[Input]) {
+        let mut first: BTreeMap<&str, &Input> = BTreeMap::new();
+        for input in inputs {
+            for (tensor, right) in input.checkpoint.tensors() {
+                if self.reference.checkpoint.tensors().contains_key(tensor) {
+                    continue;
+                }
+                let holder = *first.entry(tensor).or_insert(input);
+                let left = &holder.checkpoint.tensors()[tensor];
+                if left.shape != right.shape {
+                    self.mismatches.push(Mismatch::Shape {
+                        tensor: tensor.clone(),
+                        left: (holder.name.clone(), left.shape.clone()),
+                        right: (input.name.clone(), right.shape.clone()),
+                    });
+                }
+            }
+        }
+    }
+
     fn missing(&mut self, tensor: &str, present: &Input, absent: &Input) {
+        if absent.checkpoint.covers_part() {
+            return;
+        }
         let absent_is_vector = absent.checkpoint.kind() == CheckpointKind::Vector;
         let carried = !is_weight(&present.checkpoint, tensor);
         if absent_is_vector && (carried || self.options.missing_as_zero) {

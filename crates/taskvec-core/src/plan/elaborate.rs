@@ -78,9 +78,13 @@ impl Elaboration {
         self.anchor.filter(|_| self.kind == Kind::Model)
     }
 
-    /// The input whose shards and order an output mirrors.
+    /// The input whose shards and order an output mirrors, and that others are compared with: of a vector the first that
+    /// is whole, where one is.
     pub(super) fn layout(&self) -> usize {
-        self.template().unwrap_or(0)
+        self.template().unwrap_or_else(|| {
+            let whole = |input: &Input| !input.checkpoint.covers_part();
+            self.inputs.iter().position(whole).unwrap_or(0)
+        })
     }
 
     /// The formula of one tensor.

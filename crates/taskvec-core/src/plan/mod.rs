@@ -285,6 +285,11 @@ impl PlannedTensor {
         matches!(self.production, Production::Copy { .. })
     }
 
+    /// Whether the expression leaves nothing of it, whatever the inputs hold.
+    pub fn is_zero(&self) -> bool {
+        matches!(&self.production, Production::Compute(formula) if formula.terms.len() == 0)
+    }
+
     /// Number of elements.
     pub fn element_count(&self) -> u64 {
         self.shape

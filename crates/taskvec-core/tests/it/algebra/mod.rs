@@ -3,8 +3,10 @@
 mod fixture;
 mod inspect;
 mod load;
+mod lora;
 mod mergekit;
 mod methods;
+mod peft;
 mod plan;
 mod trust;
 mod write;
