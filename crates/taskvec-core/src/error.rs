@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::checkpoint::{IndexError, WeightFormat};
 use crate::dtype::Dtype;
 use crate::expression::ExpressionError;
+use crate::mergekit::ConfigError;
 use crate::plan::Incompatible;
 use crate::safetensors::HeaderError;
 use crate::spelling::alternatives;
@@ -220,6 +221,9 @@ pub enum Error {
     /// A fault in an expression.
     #[error(transparent)]
     Expression(#[from] ExpressionError),
+    /// A fault in a mergekit file.
+    #[error(transparent)]
+    Mergekit(Box<ConfigError>),
     /// Checkpoints that do not fit together.
     #[error("{0}")]
     Incompatible(Box<Incompatible>),
@@ -397,6 +401,7 @@ impl Error {
                 Some("wait until whatever writes the file has finished, then run again".to_owned())
             }
             Error::Expression(error) => error.hint(),
+            Error::Mergekit(error) => error.hint(),
             Error::Incompatible(error) => error.hint(),
             Error::NoProvenance { .. } => Some(
                 "`taskvec.json` in a directory, or the header of a single file, holds it; what other tools wrote has none"

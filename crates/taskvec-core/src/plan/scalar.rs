@@ -101,7 +101,7 @@ impl Scalar {
             Self::Varying(varying) => varying,
         };
         match varying.as_ref() {
-            Varying::List(values) => Ok(interpolate(values, &tensor.depth())),
+            Varying::List(values) => Ok(Coefficient::interpolate(values, &tensor.depth())),
             Varying::Rules { rules, otherwise } => rules
                 .iter()
                 .find(|(pattern, _)| pattern.matches(tensor.name))
@@ -147,20 +147,6 @@ impl Scalar {
                     .map_or(Ok(()), |value| value.check(names))
             }
         }
-    }
-}
-
-/// The value at `depth` in [0, 1] of equally spaced values.
-fn interpolate(values: &[Coefficient], depth: &Coefficient) -> Coefficient {
-    let last = values.len() - 1;
-    let before = usize::try_from(depth.floor_of(last as u64)).unwrap_or(last);
-    match (values.get(before), values.get(before + 1)) {
-        (Some(low), Some(high)) => {
-            let whole = |index: usize| Coefficient::from(i64::try_from(index).unwrap_or(i64::MAX));
-            let share = &(depth * &whole(last)) - &whole(before);
-            low + &(&share * &(high - low))
-        }
-        _ => values[last].clone(),
     }
 }
 
