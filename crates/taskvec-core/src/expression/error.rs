@@ -300,7 +300,7 @@ pub enum Problem {
         divisor: Kind,
     },
     /// A pattern that could never match.
-    #[error("the pattern `{pattern}` is none: {reason}")]
+    #[error("`{pattern}` is not a pattern: {reason}")]
     Pattern {
         /// The pattern.
         pattern: String,

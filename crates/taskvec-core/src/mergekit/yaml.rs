@@ -271,7 +271,6 @@ mod tests {
             "a: &x [*x]",
             "a: *x",
             "a: 'open",
-            "\ta: 1",
             &" ".repeat(MAXIMUM_BYTES + 1),
         ] {
             assert!(parse(text).is_err(), "{}", &text[..text.len().min(50)]);

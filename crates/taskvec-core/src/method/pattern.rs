@@ -43,7 +43,7 @@ impl TensorPattern {
                     {
                         Some((Ok(low), Ok(high))) if low <= high => Part::Range(low, high),
                         Some((Ok::<u64, _>(_), Ok::<u64, _>(_))) => {
-                            return Err(refuse("a range does not go down"));
+                            return Err(refuse("its range goes down"));
                         }
                         _ => Part::Glob(part.split('*').map(str::to_owned).collect()),
                     },

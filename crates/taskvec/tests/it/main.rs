@@ -9,6 +9,7 @@ mod checkpoint;
 mod examples;
 mod interruption;
 mod language;
+mod mergekit;
 mod refusal;
 mod trust;
 mod usage;

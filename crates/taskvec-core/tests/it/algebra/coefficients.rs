@@ -150,7 +150,7 @@ fn what_is_wrong_is_said_with_column_and_tensor() {
         (
             "target + {\"a..b\": 1, else: 0}*(grpo - sft)",
             11,
-            "the pattern `a..b` is none: names, ranges or `*` stand between dots, and no part is empty",
+            "`a..b` is not a pattern: names, ranges or `*` stand between dots, and no part is empty",
         ),
         (
             "target + [0, sft]*(grpo - sft)",

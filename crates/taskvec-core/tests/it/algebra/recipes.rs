@@ -105,6 +105,7 @@ fn methods_become_functions() {
     };
     let weighed = ["weight: 1", "weight: 0.5"];
     let plain = ["", ""];
+    let library = world().library();
     for (text, expected) in [
         (
             based("task_arithmetic", "", weighed),
@@ -179,9 +180,10 @@ fn methods_become_functions() {
             "linear(sft, weights=0.5)",
         ),
     ] {
-        let merge = translated(&text);
+        let merge = translate(&text, "merge.yml", &library)
+            .unwrap_or_else(|error| panic!("{text}\n{error}"));
         assert_eq!(merge.expression.to_string(), expected, "{text}");
-        plan(&merge, &world().library());
+        plan(&merge, &library);
         let again: taskvec_core::Expression = merge.expression.to_string().parse().unwrap();
         assert_eq!(again, merge.expression);
     }
@@ -265,6 +267,7 @@ slices:
 
 #[test]
 fn what_is_not_supported_is_refused_by_name_and_line() {
+    let library = world().library();
     let head = "merge_method: linear\nparameters: {weight: 1}\n";
     let models = "models: [model: mem:sft, model: mem:grpo]\n";
     let file = |rest: &str| format!("{head}{models}{rest}");
@@ -283,7 +286,7 @@ fn what_is_not_supported_is_refused_by_name_and_line() {
     for (text, line, message) in [
         (String::new(), 1, "there is nothing in the file"),
         ("- a".into(), 1, "`a mergekit file` must be a mapping, not a list"),
-        ("merge_method: [".into(), 1, "this is not valid YAML"),
+        ("merge_method: [".into(), 2, "this is not valid YAML"),
         ("models: [model: mem:sft]".into(), 1, "a mergekit file needs `merge_method`"),
         (head.into(), 1, "a mergekit file has either `models` or `slices`"),
         (file("chat_templte: auto"), 4, "a mergekit file has no key `chat_templte`"),
@@ -325,7 +328,7 @@ fn what_is_not_supported_is_refused_by_name_and_line() {
         ),
         ("merge_method: linear\nslices:\n- sources: [{model: mem:sft, layer_range: [0, 2]}]\n  residual_weight: 1".into(), 4, "`residual_weight` is not supported"),
     ] {
-        match translate(&text, "merge.yml", &world().library()) {
+        match translate(&text, "merge.yml", &library) {
             Err(Error::Mergekit(error)) => {
                 let said = error.to_string();
                 assert_eq!(error.position.line, line, "{text}\n{said}");
