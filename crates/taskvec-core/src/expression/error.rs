@@ -347,11 +347,11 @@ pub enum Problem {
     #[error("`{parameter}` of `{function}` must be {expected}, and is {found} in `{tensor}`")]
     ParameterValueIn {
         /// The function.
-        function: String,
+        function: &'static str,
         /// The parameter.
-        parameter: String,
+        parameter: &'static str,
         /// What it may be.
-        expected: String,
+        expected: &'static str,
         /// What it is.
         found: String,
         /// The tensor.

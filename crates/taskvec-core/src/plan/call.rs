@@ -166,27 +166,23 @@ fn build(
         if fits {
             continue;
         }
-        let function = method.signature.name.to_owned();
-        let expected = parameter.value.describe().to_owned();
+        let (function, parameter_name) = (method.signature.name, parameter.name);
+        let expected = parameter.value.describe();
         let found = given.value.describe(&numbers);
-        let parameter = parameter.name.to_owned();
-        let varies = given
-            .value
-            .scalars()
-            .iter()
-            .any(|each| each.constant().is_none());
+        let mut scalars = given.value.scalars().iter();
+        let varies = scalars.any(|scalar| scalar.constant().is_none());
         let problem = match tensor.filter(|_| varies) {
             Some(tensor) => Problem::ParameterValueIn {
                 function,
-                parameter,
+                parameter: parameter_name,
                 expected,
                 found,
                 tensor: tensor.name.to_owned(),
             },
             None => Problem::ParameterValue {
-                function,
-                parameter,
-                expected,
+                function: function.to_owned(),
+                parameter: parameter_name.to_owned(),
+                expected: expected.to_owned(),
                 found,
             },
         };
