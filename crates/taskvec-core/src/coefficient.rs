@@ -95,6 +95,21 @@ impl Coefficient {
             .unwrap_or(if self.is_negative() { 0 } else { u64::MAX })
     }
 
+    /// The value at `place` in [0, 1] of equally spaced values, the first at 0 and the last at 1, linear between them. Zero
+    /// where there are none.
+    pub(crate) fn interpolate(values: &[Self], place: &Self) -> Self {
+        let last = values.len().saturating_sub(1);
+        let before = usize::try_from(place.floor_of(last as u64)).unwrap_or(last);
+        match (values.get(before), values.get(before + 1)) {
+            (Some(low), Some(high)) => {
+                let whole = |index: usize| Self::from(i64::try_from(index).unwrap_or(i64::MAX));
+                let share = &(place * &whole(last)) - &whole(before);
+                low + &(&share * &(high - low))
+            }
+            _ => values.last().cloned().unwrap_or_else(Self::zero),
+        }
+    }
+
     /// Numerator in lowest terms; it carries the sign.
     pub fn numerator(&self) -> &BigInt {
         self.0.numer()

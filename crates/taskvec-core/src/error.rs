@@ -7,6 +7,7 @@ use crate::adapter::AdapterError;
 use crate::checkpoint::{IndexError, WeightFormat};
 use crate::dtype::Dtype;
 use crate::expression::ExpressionError;
+use crate::mergekit::ConfigError;
 use crate::plan::Incompatible;
 use crate::safetensors::HeaderError;
 use crate::spelling::alternatives;
@@ -224,6 +225,9 @@ pub enum Error {
     /// A fault in an expression.
     #[error(transparent)]
     Expression(#[from] ExpressionError),
+    /// A fault in a mergekit file.
+    #[error(transparent)]
+    Mergekit(Box<ConfigError>),
     /// Checkpoints that do not fit together.
     #[error("{0}")]
     Incompatible(Box<Incompatible>),
@@ -416,6 +420,7 @@ impl Error {
                 Some("wait until whatever writes the file has finished, then run again".to_owned())
             }
             Error::Expression(error) => error.hint(),
+            Error::Mergekit(error) => error.hint(),
             Error::Incompatible(error) => error.hint(),
             Error::NoProvenance { .. } => Some(
                 "`taskvec.json` in a directory, or the header of a single file, holds it; what other tools wrote has none"

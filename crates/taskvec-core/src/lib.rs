@@ -12,6 +12,7 @@ pub mod dtype;
 pub mod error;
 pub mod execute;
 pub mod expression;
+pub mod mergekit;
 pub mod method;
 pub mod output;
 pub mod plan;

@@ -85,6 +85,12 @@ pub(crate) enum Refusal {
         /// Its second.
         second: String,
     },
+    /// Names given beside a mergekit file, which names its models itself.
+    #[error("`--let` says nothing about `{file}`: a mergekit file names its models itself")]
+    NamesBesideFile {
+        /// The file.
+        file: String,
+    },
     /// A vector where a model is needed.
     #[error("`{expression}` is a {found}; a model is needed to {purpose}")]
     NotAModel {
@@ -136,6 +142,9 @@ impl Refusal {
                 "write it again from the recorded expression; where a parent was moved, say where with `--let NAME=REF`"
                     .to_owned(),
             ),
+            Self::NamesBesideFile { .. } => {
+                Some("leave `--let` out, or write the paths into the file".to_owned())
+            }
             Self::BoundTwice { .. } | Self::Interrupted { .. } => None,
         }
     }
@@ -143,9 +152,10 @@ impl Refusal {
     fn status(&self) -> Status {
         match self {
             Self::Interrupted { .. } => Status::Interrupted,
-            Self::UnknownName { .. } | Self::NoCondition { .. } | Self::BoundTwice { .. } => {
-                Status::Usage
-            }
+            Self::UnknownName { .. }
+            | Self::NoCondition { .. }
+            | Self::NamesBesideFile { .. }
+            | Self::BoundTwice { .. } => Status::Usage,
             _ => Status::Refused,
         }
     }

@@ -1,6 +1,8 @@
 //! From what the user wrote to a plan.
 
-use taskvec_core::{Bindings, Expression, Kind, Library, Plan, PlanOptions, Reference};
+use std::path::Path;
+
+use taskvec_core::{Bindings, Expression, Kind, Library, Plan, PlanOptions, Reference, mergekit};
 use taskvec_lm::micro;
 
 use crate::args::weights::{Binding, BindingArgs};
@@ -33,19 +35,66 @@ pub(crate) fn bindings(arguments: &BindingArgs) -> anyhow::Result<Bindings> {
     Ok(bindings)
 }
 
+/// What an argument EXPR says.
+pub(crate) struct Named {
+    pub(crate) expression: Expression,
+    pub(crate) bindings: Bindings,
+    pub(crate) options: PlanOptions,
+}
+
+/// Parses an expression, or reads the mergekit file that the argument names and says what the user should know of it. A
+/// dtype in the file counts where no flag names another.
+///
+/// # Errors
+///
+/// As [`Expression`]'s parser and [`mergekit::read`]; [`Refusal::NamesBesideFile`].
+pub(crate) fn named(
+    argument: &str,
+    bindings: &Bindings,
+    options: &PlanOptions,
+    printer: &Printer,
+) -> anyhow::Result<Named> {
+    let mut options = options.clone();
+    if !mergekit::is_file(argument) {
+        return Ok(Named {
+            expression: argument.parse()?,
+            bindings: bindings.clone(),
+            options,
+        });
+    }
+    if !bindings.names.is_empty() {
+        let file = argument.to_owned();
+        return Err(Refusal::NamesBesideFile { file }.into());
+    }
+    let merge = mergekit::read(Path::new(argument), &library())?;
+    merge.notes.iter().for_each(|note| printer.warn(note));
+    printer.detail(format_args!("{argument}: {}", merge.expression));
+    options.output_dtype = options.output_dtype.or(merge.dtype);
+    Ok(Named {
+        expression: merge.expression,
+        bindings: merge.bindings,
+        options,
+    })
+}
+
 /// Opens and compares everything that `expression` names, and says what the user should know of it.
 ///
 /// # Errors
 ///
-/// As [`Expression`]'s parser and [`Plan::build`].
+/// As [`named`] and [`Plan::build`].
 pub(crate) fn plan(
     expression: &str,
     bindings: &Bindings,
     options: &PlanOptions,
     printer: &Printer,
 ) -> anyhow::Result<Plan> {
-    let expression: Expression = expression.parse()?;
-    let plan = Plan::build(&expression, bindings, &library(), options)?;
+    let named = named(expression, bindings, options, printer)?;
+    let plan = Plan::build(
+        &named.expression,
+        &named.bindings,
+        &library(),
+        &named.options,
+    )?;
     plan.notes().iter().for_each(|note| printer.warn(note));
     for (name, checkpoint) in plan.inputs() {
         printer.detail(format_args!(

@@ -47,9 +47,12 @@ pub(super) struct Product {
     pub(super) right: Factor,
 }
 
-/// Strips of right factors that were used last: `rank` rows of some columns, as doubles.
+/// `rank` rows of some columns of a right factor, as doubles, behind the product and the column that they begin at.
+type Strip = (u64, usize, Arc<Vec<f64>>);
+
+/// Strips of right factors that were used last.
 #[derive(Debug, Default)]
-pub(super) struct Strips(Mutex<VecDeque<(u64, usize, Arc<Vec<f64>>)>>);
+pub(super) struct Strips(Mutex<VecDeque<Strip>>);
 
 impl Product {
     /// Computes elements `first`, `first + 1`, … as little-endian singles.

@@ -299,6 +299,70 @@ pub enum Problem {
         /// Kind of the divisor.
         divisor: Kind,
     },
+    /// A pattern that could never match.
+    #[error("`{pattern}` is not a pattern: {reason}")]
+    Pattern {
+        /// The pattern.
+        pattern: String,
+        /// What it should be made of.
+        reason: &'static str,
+    },
+    /// A rule's pattern without quotes.
+    #[error("the pattern `{pattern}` needs double quotes")]
+    UnquotedPattern {
+        /// The name that stands there.
+        pattern: String,
+    },
+    /// A rule that no tensor could come to.
+    #[error("a rule follows `else`, which matches everything")]
+    RuleAfterElse,
+    /// A tensor that no rule matches.
+    #[error("no rule says what the number is in `{tensor}`")]
+    NoRule {
+        /// The tensor.
+        tensor: String,
+    },
+    /// A part of a scalar that is something else.
+    #[error("{place} must be a number, and this is {found}")]
+    NotANumber {
+        /// What it is a part of.
+        place: &'static str,
+        /// What stands there.
+        found: String,
+    },
+    /// Weights in parentheses where they mean nothing.
+    #[error("numbers in parentheses stand only behind `weights=`")]
+    MisplacedTuple,
+    /// Not one weight for each operand.
+    #[error("`{function}` has {operands} operands and {weights} weights")]
+    WeightCount {
+        /// The function.
+        function: String,
+        /// Its operands.
+        operands: usize,
+        /// The weights given.
+        weights: usize,
+    },
+    /// A parameter whose value does not fit in one tensor.
+    #[error("`{parameter}` of `{function}` must be {expected}, and is {found} in `{tensor}`")]
+    ParameterValueIn {
+        /// The function.
+        function: &'static str,
+        /// The parameter.
+        parameter: &'static str,
+        /// What it may be.
+        expected: &'static str,
+        /// What it is.
+        found: String,
+        /// The tensor.
+        tensor: String,
+    },
+    /// Division by what is 0 in one tensor.
+    #[error("division by zero in `{tensor}`")]
+    DivisionByZeroIn {
+        /// The tensor.
+        tensor: String,
+    },
     /// Division by a constant 0.
     #[error("division by zero")]
     DivisionByZero,
@@ -345,6 +409,9 @@ impl Problem {
             Self::PatternMatchesNothing { example: Some(example), .. } => {
                 format!("patterns match whole parts between dots of names such as `{example}`")
             }
+            Self::UnquotedPattern { pattern } => format!("write `\"{pattern}\": …`"),
+            Self::NoRule { .. } => "end the rules with `else: NUMBER`".into(),
+            Self::MisplacedTuple => "a number that changes over the layers is written `[0, 0.5, 1]`".into(),
             Self::Expected { found, .. } if found == "`=`" => {
                 "`=` gives a parameter of a function; names are bound outside, with `--let name=REFERENCE`".into()
             }

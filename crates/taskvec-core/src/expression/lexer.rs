@@ -10,7 +10,7 @@ pub(crate) enum Token {
     Number(Coefficient),
     Name(String),
     Quoted(String),
-    /// One of `+ - * / ( ) , = :`.
+    /// One of `+ - * / ( ) [ ] { } , = :`.
     Symbol(char),
     End,
 }
@@ -45,7 +45,9 @@ pub(crate) fn tokenize(source: &str) -> Result<Vec<(Token, Span)>, ExpressionErr
         at += character.len_utf8();
         let token = match character {
             _ if character.is_whitespace() => continue,
-            '+' | '-' | '*' | '/' | '(' | ')' | ',' | '=' | ':' => Token::Symbol(character),
+            '+' | '-' | '*' | '/' | '(' | ')' | '[' | ']' | '{' | '}' | ',' | '=' | ':' => {
+                Token::Symbol(character)
+            }
             '−' => Token::Symbol('-'),
             '·' | '×' => Token::Symbol('*'),
             '"' => {

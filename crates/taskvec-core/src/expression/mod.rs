@@ -4,14 +4,19 @@
 //! sum      = product { ("+" | "-") product }
 //! product  = unary { ("*" | "/") unary }
 //! unary    = "-" unary | primary
-//! primary  = number | atom | call | "(" sum ")"
+//! primary  = number | atom | call | list | rules | "(" sum ")" | tuple
 //! atom     = name | name ":" name | quoted
 //! call     = name "(" [ argument { "," argument } ] ")"
 //! argument = [ name "=" ] sum
+//! list     = "[" sum { "," sum } "]"
+//! rules    = "{" rule { "," rule } "}"
+//! rule     = ( quoted | "else" ) ":" sum
+//! tuple    = "(" sum "," sum { "," sum } ")"
 //! ```
 //!
 //! Numbers are exact decimals. `−` (U+2212), `·` and `×` are read as `-`, `*` and `*`, so that formulas can be pasted
-//! from a paper. Parsing and printing are inverse: the printed form of an expression parses to an equal expression, and
+//! from a paper. A list is a scalar interpolated over the depth of the model, rules are a scalar by the tensor's name, and
+//! a tuple holds one weight for each operand of a call; a comma may follow the last of each. Parsing and printing are inverse: the printed form of an expression parses to an equal expression, and
 //! is what provenance records.
 //!
 //! Not covered here: what the names stand for and whether the types fit. Whether an atom is a model or a vector is known
@@ -29,7 +34,7 @@ use std::fmt;
 use std::str::FromStr;
 
 pub use error::{ExpressionError, Problem};
-pub(crate) use syntax::{Argument, Call, Node, Operator, Syntax};
+pub(crate) use syntax::{Argument, Call, Node, Operator, Rule, Syntax};
 pub use syntax::{Atom, Span};
 pub use types::Kind;
 pub(crate) use types::{binary_kind, negated_kind};
@@ -89,6 +94,12 @@ impl Expression {
                     .arguments
                     .iter()
                     .for_each(|argument| visit(&argument.value, names)),
+                Syntax::List(items) | Syntax::Tuple(items) => {
+                    items.iter().for_each(|item| visit(item, names));
+                }
+                Syntax::Rules(rules) => {
+                    rules.iter().for_each(|rule| visit(&rule.value, names));
+                }
             }
         }
         let mut names = BTreeSet::new();
@@ -147,6 +158,28 @@ impl Expression {
                         })
                         .collect(),
                 }),
+                Syntax::List(items) => Syntax::List(
+                    items
+                        .iter()
+                        .map(|item| replace(item, name, value))
+                        .collect(),
+                ),
+                Syntax::Tuple(items) => Syntax::Tuple(
+                    items
+                        .iter()
+                        .map(|item| replace(item, name, value))
+                        .collect(),
+                ),
+                Syntax::Rules(rules) => Syntax::Rules(
+                    rules
+                        .iter()
+                        .map(|rule| Rule {
+                            pattern: rule.pattern.clone(),
+                            pattern_span: rule.pattern_span,
+                            value: replace(&rule.value, name, value),
+                        })
+                        .collect(),
+                ),
             };
             Node::new(syntax, span)
         }

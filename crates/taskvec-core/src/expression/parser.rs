@@ -2,7 +2,7 @@
 
 use super::error::{ExpressionError, Problem};
 use super::lexer::{Token, tokenize};
-use super::syntax::{Argument, Atom, Call, Node, Operator, Span, Syntax};
+use super::syntax::{Argument, Atom, Call, Node, Operator, Rule, Span, Syntax};
 
 /// Levels that a tree may have. Every walk over a tree is recursive, and a hostile text must not exhaust the stack.
 const MAXIMUM_DEPTH: usize = 200;
@@ -173,13 +173,87 @@ impl Parser<'_> {
             Token::Symbol('(') => {
                 let open = self.advance();
                 let mut inner = self.sum()?;
+                if self.peek() == &Token::Symbol(',') {
+                    self.advance();
+                    let (items, close) = self.items(vec![inner], ')', "`,` or `)`")?;
+                    if let [_] = items.as_slice() {
+                        return Err(self.error(
+                            close,
+                            Problem::Expected {
+                                expected: "another weight",
+                                found: "`)`".to_owned(),
+                            },
+                        ));
+                    }
+                    return self.node(Syntax::Tuple(items), open.to(close));
+                }
                 if self.peek() != &Token::Symbol(')') {
                     return Err(self.expected("an operator or `)`"));
                 }
                 inner.span = open.to(self.advance());
                 Ok(inner)
             }
+            Token::Symbol('[') => {
+                let open = self.advance();
+                if self.peek() == &Token::Symbol(']') {
+                    return Err(self.expected("a number"));
+                }
+                let (items, close) = self.items(Vec::new(), ']', "`,` or `]`")?;
+                self.node(Syntax::List(items), open.to(close))
+            }
+            Token::Symbol('{') => self.rules(),
             _ => Err(self.expected("a model, a vector or a number")),
+        }
+    }
+
+    /// Sums with commas between them up to `close`, behind those that were read already, and where `close` stood.
+    fn items(
+        &mut self,
+        mut items: Vec<Node>,
+        close: char,
+        expected: &'static str,
+    ) -> Result<(Vec<Node>, Span), ExpressionError> {
+        while self.peek() != &Token::Symbol(close) {
+            items.push(self.sum()?);
+            if !self.skip(',') && self.peek() != &Token::Symbol(close) {
+                return Err(self.expected(expected));
+            }
+        }
+        Ok((items, self.advance()))
+    }
+
+    fn rules(&mut self) -> Result<Node, ExpressionError> {
+        let open = self.advance();
+        let mut rules: Vec<Rule> = Vec::new();
+        loop {
+            let pattern = match self.peek().clone() {
+                Token::Quoted(pattern) => Some(pattern),
+                Token::Name(name) if name == "else" => None,
+                Token::Name(pattern) => {
+                    return Err(self.error(self.span(), Problem::UnquotedPattern { pattern }));
+                }
+                _ => return Err(self.expected("a pattern in double quotes or `else`")),
+            };
+            let pattern_span = self.advance();
+            if rules.last().is_some_and(|last| last.pattern.is_none()) {
+                return Err(self.error(pattern_span, Problem::RuleAfterElse));
+            }
+            if !self.skip(':') {
+                return Err(self.expected("`:`"));
+            }
+            rules.push(Rule {
+                pattern,
+                pattern_span,
+                value: self.sum()?,
+            });
+            let comma = self.skip(',');
+            if self.peek() == &Token::Symbol('}') {
+                let span = open.to(self.advance());
+                return self.node(Syntax::Rules(rules), span);
+            }
+            if !comma {
+                return Err(self.expected("`,` or `}`"));
+            }
         }
     }
 

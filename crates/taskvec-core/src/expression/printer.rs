@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::syntax::{Call, Node, Syntax};
+use super::syntax::{Call, Node, Syntax, write_quoted};
 
 /// How tightly a piece of syntax holds together; a looser operand needs parentheses.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -15,7 +15,12 @@ enum Binding {
 
 fn binding(node: &Node) -> Binding {
     match &node.syntax {
-        Syntax::Scalar(_) | Syntax::Atom(_) | Syntax::Call(_) => Binding::Primary,
+        Syntax::Scalar(_)
+        | Syntax::Atom(_)
+        | Syntax::Call(_)
+        | Syntax::List(_)
+        | Syntax::Rules(_)
+        | Syntax::Tuple(_) => Binding::Primary,
         Syntax::Negate(_) => Binding::Unary,
         Syntax::Binary { operator, .. } if operator.is_sum() => Binding::Sum,
         Syntax::Binary { .. } => Binding::Product,
@@ -59,8 +64,38 @@ impl fmt::Display for Node {
                 write_operand(formatter, right, for_right)
             }
             Syntax::Call(call) => write!(formatter, "{call}"),
+            Syntax::List(items) => write_items(formatter, '[', items, ']'),
+            Syntax::Tuple(items) => write_items(formatter, '(', items, ')'),
+            Syntax::Rules(rules) => {
+                formatter.write_str("{")?;
+                for (index, rule) in rules.iter().enumerate() {
+                    if index > 0 {
+                        formatter.write_str(", ")?;
+                    }
+                    match &rule.pattern {
+                        Some(pattern) => write_quoted(formatter, pattern)?,
+                        None => formatter.write_str("else")?,
+                    }
+                    write!(formatter, ": {}", rule.value)?;
+                }
+                formatter.write_str("}")
+            }
         }
     }
+}
+
+fn write_items(
+    formatter: &mut fmt::Formatter<'_>,
+    open: char,
+    items: &[Node],
+    close: char,
+) -> fmt::Result {
+    write!(formatter, "{open}")?;
+    for (index, item) in items.iter().enumerate() {
+        let comma = if index > 0 { ", " } else { "" };
+        write!(formatter, "{comma}{item}")?;
+    }
+    write!(formatter, "{close}")
 }
 
 impl fmt::Display for Call {

@@ -47,18 +47,21 @@ impl fmt::Display for Atom {
         match self {
             Self::Name(name) => formatter.write_str(name),
             Self::Embedded { scheme, name } => write!(formatter, "{scheme}:{name}"),
-            Self::Quoted(text) => {
-                formatter.write_str("\"")?;
-                for character in text.chars() {
-                    if matches!(character, '"' | '\\') {
-                        formatter.write_str("\\")?;
-                    }
-                    write!(formatter, "{character}")?;
-                }
-                formatter.write_str("\"")
-            }
+            Self::Quoted(text) => write_quoted(formatter, text),
         }
     }
+}
+
+/// Writes `text` in double quotes, as it is read back.
+pub(crate) fn write_quoted(formatter: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
+    formatter.write_str("\"")?;
+    for character in text.chars() {
+        if matches!(character, '"' | '\\') {
+            formatter.write_str("\\")?;
+        }
+        write!(formatter, "{character}")?;
+    }
+    formatter.write_str("\"")
 }
 
 /// A binary operator.
@@ -112,6 +115,14 @@ impl Node {
                 .map(|argument| argument.value.height)
                 .max()
                 .unwrap_or(0),
+            Syntax::List(items) | Syntax::Tuple(items) => {
+                items.iter().map(|item| item.height).max().unwrap_or(0)
+            }
+            Syntax::Rules(rules) => rules
+                .iter()
+                .map(|rule| rule.value.height)
+                .max()
+                .unwrap_or(0),
         };
         Self {
             syntax,
@@ -134,6 +145,27 @@ pub(crate) enum Syntax {
         right: Box<Node>,
     },
     Call(Call),
+    /// `[0, 0.5, 1]`: a scalar, interpolated over the depth of the model.
+    List(Vec<Node>),
+    /// `{"mlp": 0.5, else: 1}`: a scalar by the tensor's name.
+    Rules(Vec<Rule>),
+    /// `(0.3, 0.7)`, of two or more: one weight for each operand of a call.
+    Tuple(Vec<Node>),
+}
+
+/// One rule of [`Syntax::Rules`].
+#[derive(Debug, Clone)]
+pub(crate) struct Rule {
+    /// Which tensors; none for `else`.
+    pub(crate) pattern: Option<String>,
+    pub(crate) pattern_span: Span,
+    pub(crate) value: Node,
+}
+
+impl PartialEq for Rule {
+    fn eq(&self, other: &Self) -> bool {
+        self.pattern == other.pattern && self.value == other.value
+    }
 }
 
 /// `function(a, b, key=value)`.

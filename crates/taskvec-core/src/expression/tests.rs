@@ -41,6 +41,17 @@ fn prints_canonically() {
             "micro:target + \"a \\\"b\\\" \\\\ c\"",
         ),
         ("f()", "f()"),
+        ("[ 0,.50 , -1, ]*v", "[0, 0.5, -1]*v"),
+        ("v/[1, 2]", "v/[1, 2]"),
+        (
+            "{ \"mlp\":.5,\"self_attn, norm\" : [0,1/2] , else:1, }*v",
+            "{\"mlp\": 0.5, \"self_attn, norm\": [0, 1/2], else: 1}*v",
+        ),
+        (
+            "ties(v, w, weights=(.3,[0, 1],))",
+            "ties(v, w, weights=(0.3, [0, 1]))",
+        ),
+        ("ties(v, weights=(.3))", "ties(v, weights=0.3)"),
     ] {
         let expression = parse(source);
         assert_eq!(expression.to_string(), expected);
@@ -81,6 +92,19 @@ fn errors_point_at_the_column() {
         ),
         ("a = b", 3, "expected an operator or the end, found `=`"),
         ("mean(a b)", 8, "expected `,` or `)`, found `b`"),
+        ("[0, 1*v", 8, "expected `,` or `]`, found the end"),
+        ("[]*v", 2, "expected a number, found `]`"),
+        ("[0 1]*v", 4, "expected `,` or `]`, found the number `1`"),
+        (
+            "{}*v",
+            2,
+            "expected a pattern in double quotes or `else`, found `}`",
+        ),
+        ("{mlp: 1}*v", 2, "the pattern `mlp` needs double quotes"),
+        ("{\"mlp\" 1}*v", 8, "expected `:`, found the number `1`"),
+        ("{\"mlp\": 1", 10, "expected `,` or `}`, found the end"),
+        ("{else: 1, \"mlp\": 2}*v", 11, "a rule follows `else`"),
+        ("f(w=(1,))", 8, "expected another weight, found `)`"),
     ] {
         let error = refused(source);
         assert_eq!(error.column(), column, "{error}");
@@ -105,7 +129,15 @@ fn the_caret_stands_below_the_fault() {
 
 #[test]
 fn hostile_depth_is_refused_and_not_followed() {
-    for (open, close) in [("(", ")"), ("-", ""), ("f(", ")"), ("a*(", ")")] {
+    for (open, close) in [
+        ("(", ")"),
+        ("-", ""),
+        ("f(", ")"),
+        ("a*(", ")"),
+        ("[", "]"),
+        ("(1, ", ")"),
+        ("{else: ", "}"),
+    ] {
         let source = format!("{}a{}", open.repeat(1_000_000), close.repeat(1_000_000));
         let error = refused(&source);
         assert!(matches!(error.problem(), Problem::TooDeep { .. }), "{open}");
@@ -120,15 +152,25 @@ fn hostile_depth_is_refused_and_not_followed() {
 
 #[test]
 fn names_are_the_free_names_only() {
-    let expression = parse("target + a*only(reason, \"mlp\") - micro:base + slerp(x, t=y)");
+    let expression = parse(
+        "target + [0, a]*only(reason, \"mlp\") - micro:base + slerp(x, t={\"q\": y}, weights=(1, 2*z))",
+    );
     assert_eq!(
         expression.names().into_iter().collect::<Vec<_>>(),
-        ["a", "reason", "target", "x", "y"]
+        ["a", "reason", "target", "x", "y", "z"]
     );
 }
 
 #[test]
 fn a_scalar_replaces_a_name() {
+    let nested = parse("target + {\"mlp\": [0, a], else: a}*ties(v, w, weights=(a, 1))");
+    assert_eq!(
+        nested
+            .with_scalar("a", &"0.5".parse().unwrap())
+            .unwrap()
+            .to_string(),
+        "target + {\"mlp\": [0, 0.5], else: 0.5}*ties(v, w, weights=(0.5, 1))"
+    );
     let expression = parse("target + a*reason");
     for (value, expected) in [
         ("0.25", "target + 0.25*reason"),
@@ -177,6 +219,24 @@ fn node() -> impl Strategy<Value = Node> {
                     right: Box::new(right),
                 }
             }),
+            prop::collection::vec(inner.clone(), 1..4).prop_map(Syntax::List),
+            prop::collection::vec(inner.clone(), 2..4).prop_map(Syntax::Tuple),
+            (
+                prop::collection::vec((any::<String>(), inner.clone()), 1..3),
+                prop::option::of(inner.clone())
+            )
+                .prop_map(move |(rules, otherwise)| Syntax::Rules(
+                    rules
+                        .into_iter()
+                        .map(|(pattern, value)| (Some(pattern), value))
+                        .chain(otherwise.map(|value| (None, value)))
+                        .map(|(pattern, value)| Rule {
+                            pattern,
+                            pattern_span: span,
+                            value
+                        })
+                        .collect()
+                )),
             (
                 name,
                 prop::collection::vec(inner.clone(), 0..3),
@@ -209,7 +269,7 @@ proptest! {
     }
 
     #[test]
-    fn any_text_is_parsed_or_refused(source in "[-+*/()=,:.\"\\\\a-c0-9e \nα−·]{0,40}") {
+    fn any_text_is_parsed_or_refused(source in "[-+*/()=,:.\\[\\]{}\"\\\\a-c0-9e \nα−·]{0,40}") {
         match source.parse::<Expression>() {
             Ok(expression) => prop_assert_eq!(expression.to_string().parse::<Expression>().unwrap(), expression),
             Err(error) => prop_assert!(error.column() >= 1 && !error.to_string().is_empty()),

@@ -6,7 +6,7 @@ use num_traits::ToPrimitive as _;
 
 use super::signature::{Parameter, ParameterType, Signature};
 use crate::coefficient::Coefficient;
-use crate::expression::{Argument, Atom, Call, Node, Problem, Span, Syntax};
+use crate::expression::{Argument, Call, Node, Problem, Span};
 
 /// A call, its arguments told apart.
 pub(crate) struct BoundCall<'tree> {
@@ -135,35 +135,55 @@ enum Value {
     Count(u64),
     Real(Coefficient),
     Text(String),
+    Weights(Vec<Coefficient>),
 }
 
 impl Arguments {
-    /// Takes the text of a parameter, or the parameter's default when `node` is none. Returns whether it fits.
-    pub(crate) fn set_text(&mut self, parameter: &'static Parameter, node: Option<&Node>) -> bool {
-        let text = match node.map(|node| &node.syntax) {
-            None => parameter.default,
-            Some(Syntax::Atom(Atom::Quoted(text))) => Some(text.as_str()),
-            Some(_) => None,
+    /// Takes the default of a parameter in a call with so many operands. Returns whether there is one that fits.
+    pub(crate) fn set_default(&mut self, parameter: &'static Parameter, operands: usize) -> bool {
+        let Some(default) = parameter.default else {
+            return false;
         };
-        text.map(|text| self.0.insert(parameter.name, Value::Text(text.to_owned())))
-            .is_some()
-            && parameter.value == ParameterType::Text
+        match (parameter.value, default.parse::<Coefficient>()) {
+            (ParameterType::Text, _) => self.set_text(parameter, default),
+            (ParameterType::Weights, Ok(number)) => {
+                self.set_weights(parameter, vec![number; operands])
+            }
+            (ParameterType::Count | ParameterType::Real(_), Ok(number)) => {
+                self.set_number(parameter, &number)
+            }
+            (_, Err(_)) => false,
+        }
     }
 
-    /// Takes the number of a parameter, or its default when `number` is none. Returns whether it fits.
+    /// Takes the text of a parameter. Returns whether it fits.
+    pub(crate) fn set_text(&mut self, parameter: &'static Parameter, text: &str) -> bool {
+        self.0.insert(parameter.name, Value::Text(text.to_owned()));
+        parameter.value == ParameterType::Text
+    }
+
+    /// Takes one number for each operand. Returns whether it fits.
+    pub(crate) fn set_weights(
+        &mut self,
+        parameter: &'static Parameter,
+        weights: Vec<Coefficient>,
+    ) -> bool {
+        self.0.insert(parameter.name, Value::Weights(weights));
+        parameter.value == ParameterType::Weights
+    }
+
+    /// Takes the number of a parameter. Returns whether it fits.
     pub(crate) fn set_number(
         &mut self,
         parameter: &'static Parameter,
-        number: Option<&Coefficient>,
+        number: &Coefficient,
     ) -> bool {
-        let default = || parameter.default.and_then(|default| default.parse().ok());
-        let Some(number) = number.cloned().or_else(default) else {
-            return false;
-        };
-        let is_whole = number == Coefficient::whole(number.numerator());
+        let is_whole = *number == Coefficient::whole(number.numerator());
         let value = match parameter.value {
             ParameterType::Count if is_whole => number.numerator().to_u64().map(Value::Count),
-            ParameterType::Real(range) if range.contains(&number) => Some(Value::Real(number)),
+            ParameterType::Real(range) if range.contains(number) => {
+                Some(Value::Real(number.clone()))
+            }
             _ => None,
         };
         value
@@ -192,6 +212,14 @@ impl Arguments {
         match self.0.get(name) {
             Some(Value::Text(text)) => text,
             _ => "",
+        }
+    }
+
+    /// The value of a parameter of type [`ParameterType::Weights`].
+    pub(crate) fn weights(&self, name: &str) -> &[Coefficient] {
+        match self.0.get(name) {
+            Some(Value::Weights(weights)) => weights,
+            _ => &[],
         }
     }
 }

@@ -7,7 +7,8 @@
 use std::sync::Arc;
 
 use super::breadcrumbs::{GAMMA, masks};
-use super::elect::{COMBINE_SUM, Combine, Elect};
+use super::elect::{COMBINE_SUM, Combine, Elect, weights};
+use super::linear::WEIGHTS;
 use super::trim::{DENSITY, Trim};
 use super::{Method, OperandKinds, Operation, Signature, StreamingMethod};
 
@@ -18,7 +19,7 @@ pub(super) const METHOD: Method = Method {
         operands: &["v"],
         variadic: true,
         kinds: OperandKinds::Vectors,
-        parameters: &[DENSITY, GAMMA, COMBINE_SUM],
+        parameters: &[DENSITY, GAMMA, WEIGHTS, COMBINE_SUM],
     },
     build: |arguments| {
         let [outliers, rest] = masks(arguments).map(Arc::new);
@@ -26,6 +27,7 @@ pub(super) const METHOD: Method = Method {
             vec![Arc::<Trim>::clone(&outliers), Arc::<Trim>::clone(&rest)]
         };
         Ok(Operation::Streaming(Arc::new(Elect {
+            weights: weights(arguments),
             preparations,
             combine: Combine::parse("breadcrumbs_ties", arguments)?,
         })))

@@ -7,7 +7,8 @@
 use std::sync::Arc;
 
 use super::dare::{Dare, SEED};
-use super::elect::{COMBINE_SUM, Combine, Elect};
+use super::elect::{COMBINE_SUM, Combine, Elect, weights};
+use super::linear::WEIGHTS;
 use super::trim::DENSITY;
 use super::{Method, OperandKinds, Operation, Signature, StreamingMethod};
 
@@ -18,7 +19,7 @@ pub(super) const METHOD: Method = Method {
         operands: &["v"],
         variadic: true,
         kinds: OperandKinds::Vectors,
-        parameters: &[DENSITY, SEED, COMBINE_SUM],
+        parameters: &[DENSITY, SEED, WEIGHTS, COMBINE_SUM],
     },
     build: |arguments| {
         let (density, seed) = (arguments.real("density"), arguments.count("seed"));
@@ -30,6 +31,7 @@ pub(super) const METHOD: Method = Method {
             })]
         };
         Ok(Operation::Streaming(Arc::new(Elect {
+            weights: weights(arguments),
             preparations,
             combine: Combine::parse("dare_ties", arguments)?,
         })))

@@ -21,7 +21,7 @@ pub(super) const METHOD: Method = Method {
         }],
     },
     build: |arguments| {
-        let pattern = TensorPattern::parse("except", arguments.text("tensors"))?;
+        let pattern = TensorPattern::parse(arguments.text("tensors"))?;
         Ok(Operation::Linear(Arc::new(Selection {
             pattern,
             keeps_matches: false,

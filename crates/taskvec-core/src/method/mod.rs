@@ -21,6 +21,7 @@ mod except;
 mod gaussian;
 mod karcher;
 mod largest;
+mod linear;
 mod match_norm;
 mod mean;
 mod model_stock;
@@ -47,19 +48,21 @@ use std::sync::Arc;
 
 pub(crate) use arguments::{Arguments, bind};
 pub(crate) use gaussian::Gaussian;
+pub(crate) use pattern::TensorPattern;
 pub(crate) use signature::{OperandKinds, Parameter, ParameterType, Range, Signature};
 
 use crate::coefficient::Coefficient;
 use crate::expression::Problem;
 
 /// Every function there is, by name.
-pub(crate) const METHODS: [&Method; 22] = [
+pub(crate) const METHODS: [&Method; 23] = [
     &breadcrumbs::METHOD,
     &breadcrumbs_ties::METHOD,
     &dare::METHOD,
     &dare_ties::METHOD,
     &except::METHOD,
     &karcher::METHOD,
+    &linear::METHOD,
     &match_norm::METHOD,
     &mean::METHOD,
     &model_stock::METHOD,
@@ -79,6 +82,7 @@ pub(crate) const METHODS: [&Method; 22] = [
 ];
 
 /// A function of the expression language.
+#[derive(Debug)]
 pub(crate) struct Method {
     pub(crate) signature: Signature,
     /// Makes the operation out of arguments that fit the signature.

@@ -22,7 +22,7 @@ pub(super) const METHOD: Method = Method {
         }],
     },
     build: |arguments| {
-        let pattern = TensorPattern::parse("only", arguments.text("tensors"))?;
+        let pattern = TensorPattern::parse(arguments.text("tensors"))?;
         Ok(Operation::Linear(Arc::new(Selection {
             pattern,
             keeps_matches: true,
@@ -50,18 +50,6 @@ impl LinearMethod for Selection {
     }
 
     fn check(&self, names: &mut dyn Iterator<Item = &str>) -> Result<(), Problem> {
-        let (mut count, mut example) = (0, None);
-        for name in names {
-            if self.pattern.matches(name) {
-                return Ok(());
-            }
-            count += 1;
-            example = example.or_else(|| Some(name.to_owned()));
-        }
-        Err(Problem::PatternMatchesNothing {
-            pattern: self.pattern.text().to_owned(),
-            count,
-            example,
-        })
+        self.pattern.require_match(names)
     }
 }

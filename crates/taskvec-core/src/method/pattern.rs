@@ -21,13 +21,11 @@ enum Part {
 }
 
 impl TensorPattern {
-    /// Parses the pattern that was passed to `function`.
-    pub(crate) fn parse(function: &str, text: &str) -> Result<Self, Problem> {
-        let refuse = |expected: &str| Problem::ParameterValue {
-            function: function.to_owned(),
-            parameter: "tensors".to_owned(),
-            expected: expected.to_owned(),
-            found: format!("`{text}`"),
+    /// Parses a pattern.
+    pub(crate) fn parse(text: &str) -> Result<Self, Problem> {
+        let refuse = |reason| Problem::Pattern {
+            pattern: text.to_owned(),
+            reason,
         };
         let mut alternatives = Vec::new();
         for alternative in text.split(',') {
@@ -35,7 +33,7 @@ impl TensorPattern {
             for part in alternative.trim().split('.') {
                 if part.is_empty() {
                     return Err(refuse(
-                        "names, ranges or `*` between dots, without empty parts",
+                        "names, ranges or `*` stand between dots, and no part is empty",
                     ));
                 }
                 parts.push(
@@ -45,7 +43,7 @@ impl TensorPattern {
                     {
                         Some((Ok(low), Ok(high))) if low <= high => Part::Range(low, high),
                         Some((Ok::<u64, _>(_), Ok::<u64, _>(_))) => {
-                            return Err(refuse("a range that does not go down"));
+                            return Err(refuse("its range goes down"));
                         }
                         _ => Part::Glob(part.split('*').map(str::to_owned).collect()),
                     },
@@ -59,9 +57,24 @@ impl TensorPattern {
         })
     }
 
-    /// The pattern as it was written.
-    pub(crate) fn text(&self) -> &str {
-        &self.text
+    /// Checks that it selects one of these tensors at least.
+    pub(crate) fn require_match(
+        &self,
+        names: &mut dyn Iterator<Item = &str>,
+    ) -> Result<(), Problem> {
+        let (mut count, mut example) = (0, None);
+        for name in names {
+            if self.matches(name) {
+                return Ok(());
+            }
+            count += 1;
+            example = example.or_else(|| Some(name.to_owned()));
+        }
+        Err(Problem::PatternMatchesNothing {
+            pattern: self.text.clone(),
+            count,
+            example,
+        })
     }
 
     /// Whether it selects the tensor of that name.
@@ -110,7 +123,7 @@ mod tests {
     use super::*;
 
     fn matches(pattern: &str, name: &str) -> bool {
-        TensorPattern::parse("only", pattern).unwrap().matches(name)
+        TensorPattern::parse(pattern).unwrap().matches(name)
     }
 
     #[test]
@@ -148,7 +161,7 @@ mod tests {
     #[test]
     fn refuses_what_could_never_match() {
         for pattern in ["", "a..b", "a,", "9-3", "."] {
-            assert!(TensorPattern::parse("only", pattern).is_err(), "{pattern}");
+            assert!(TensorPattern::parse(pattern).is_err(), "{pattern}");
         }
     }
 }

@@ -154,13 +154,13 @@ impl StreamingMethod for Sce {
 }
 
 fn weighted_majority(values: impl Iterator<Item = f32> + Clone, weights: &[f64]) -> f32 {
-    let Some(positive) = majority(values.clone()) else {
+    let Some(positive) = majority(values.clone().map(f64::from)) else {
         return f32::NAN;
     };
     let (mut sum, mut total) = (0.0, 0.0);
     for (value, weight) in values
         .zip(weights)
-        .filter(|(value, _)| agrees(*value, positive))
+        .filter(|(value, _)| agrees(f64::from(*value), positive))
     {
         sum += f64::from(value) * weight;
         total += weight;

@@ -65,6 +65,8 @@ pub(crate) enum ParameterType {
     Real(Range),
     /// A text in double quotes.
     Text,
+    /// A number for each operand, or one for all.
+    Weights,
 }
 
 /// A range of real numbers.
@@ -101,6 +103,7 @@ impl ParameterType {
             Self::Real(Range::Unit) => "a number from 0 to 1",
             Self::Real(Range::NotNegative) => "a number, 0 or more",
             Self::Text => "a text in double quotes",
+            Self::Weights => "a number, or one for each operand in parentheses",
         }
     }
 }

@@ -8,7 +8,8 @@
 
 use std::sync::Arc;
 
-use super::elect::{COMBINE_MEAN, Combine, Elect};
+use super::elect::{COMBINE_MEAN, Combine, Elect, weights};
+use super::linear::WEIGHTS;
 use super::trim::{Action, DENSITY, Trim};
 use super::{Method, OperandKinds, Operation, Signature, StreamingMethod};
 
@@ -19,7 +20,7 @@ pub(super) const METHOD: Method = Method {
         operands: &["v"],
         variadic: true,
         kinds: OperandKinds::Vectors,
-        parameters: &[DENSITY, COMBINE_MEAN],
+        parameters: &[DENSITY, WEIGHTS, COMBINE_MEAN],
     },
     build: |arguments| {
         let share = arguments.real("density");
@@ -30,6 +31,7 @@ pub(super) const METHOD: Method = Method {
             })]
         };
         Ok(Operation::Streaming(Arc::new(Elect {
+            weights: weights(arguments),
             preparations,
             combine: Combine::parse("ties", arguments)?,
         })))

@@ -2,16 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use super::formula::{Lowering, PlannedCall, Source, TensorFormula, Terms};
+use super::call::{GivenParameter, ParameterValue, PlannedCall, Work};
+use super::formula::{Lowering, Source, TensorFormula, Terms};
 use super::input::{Bindings, Input, Inputs};
+use super::scalar::{Scalar, TensorPlace, Varying};
 use crate::checkpoint::{CheckpointKind, Library};
 use crate::coefficient::Coefficient;
 use crate::error::Result;
 use crate::expression::{
-    Call, Expression, Kind, Node, Operator, Problem, Syntax, binary_kind, negated_kind,
+    Atom, Call, Expression, ExpressionError, Kind, Node, Operator, Problem, Span, Syntax,
+    binary_kind, negated_kind,
 };
-use crate::method::{self, Arguments, METHODS, Operation, ParameterType};
+use crate::method::{self, METHODS, Parameter, ParameterType, TensorPattern};
 use crate::spelling::near_names;
+use crate::statistics::Group;
 
 /// An expression with its types and checkpoints known.
 #[derive(Debug)]
@@ -22,11 +26,13 @@ pub(super) struct Elaboration {
     pub(super) anchor: Option<usize>,
     terms: Terms<Source>,
     calls: Vec<PlannedCall>,
+    /// Layers of the model, counted over the names of all tensors.
+    layers: u32,
 }
 
 /// What a piece of syntax stands for.
 enum Meaning {
-    Scalar(Coefficient),
+    Scalar(Scalar),
     Weights(Weights),
 }
 
@@ -64,13 +70,22 @@ impl Elaboration {
                 };
                 Err(expression.error(expression.root().span, problem).into())
             }
-            Meaning::Weights(weights) => Ok(Self {
-                kind: weights.kind,
-                anchor: weights.anchor,
-                terms: weights.terms,
-                calls: elaborator.calls,
-                inputs: elaborator.inputs.into_opened(),
-            }),
+            Meaning::Weights(weights) => {
+                let inputs = elaborator.inputs.into_opened();
+                Ok(Self {
+                    kind: weights.kind,
+                    anchor: weights.anchor,
+                    terms: weights.terms,
+                    calls: elaborator.calls,
+                    layers: inputs
+                        .iter()
+                        .flat_map(|input| input.checkpoint.tensors().keys())
+                        .filter_map(|name| Group::of(name).layer)
+                        .max()
+                        .map_or(0, |last| last.saturating_add(1)),
+                    inputs,
+                })
+            }
         }
     }
 
@@ -88,20 +103,25 @@ impl Elaboration {
     }
 
     /// The formula of one tensor.
-    pub(super) fn lower(&self, name: &str) -> TensorFormula {
+    pub(super) fn lower(&self, expression: &Expression, name: &str) -> Result<TensorFormula> {
         let has_tensor = |input: usize| self.inputs[input].checkpoint.tensors().contains_key(name);
         let mut lowering = Lowering {
-            name,
+            tensor: TensorPlace {
+                name,
+                layers: self.layers,
+            },
             calls: &self.calls,
             has_tensor: &has_tensor,
             steps: Vec::new(),
             placed: BTreeMap::new(),
         };
-        let terms = lowering.lower(&self.terms);
-        TensorFormula {
+        let terms = lowering
+            .lower(&self.terms)
+            .map_err(|(span, problem)| expression.error(span, problem))?;
+        Ok(TensorFormula {
             steps: lowering.steps,
             terms,
-        }
+        })
     }
 
     /// Checks the calls' arguments against the tensors there are.
@@ -111,11 +131,8 @@ impl Elaboration {
         names: impl Iterator<Item = &'a str> + Clone,
     ) -> Result<()> {
         for call in &self.calls {
-            if let Operation::Linear(method) = &call.operation {
-                method
-                    .check(&mut names.clone())
-                    .map_err(|problem| expression.error(call.span, problem))?;
-            }
+            call.check(&names)
+                .map_err(|(span, problem)| expression.error(span, problem))?;
         }
         Ok(())
     }
@@ -131,7 +148,10 @@ impl Elaborator<'_> {
     fn meaning(&mut self, node: &Node) -> Result<Meaning> {
         let refuse = |problem| self.expression.error(node.span, problem);
         match &node.syntax {
-            Syntax::Scalar(value) => Ok(Meaning::Scalar(value.clone())),
+            Syntax::Scalar(_) | Syntax::List(_) | Syntax::Rules(_) => {
+                Ok(Meaning::Scalar(self.scalar(node)?))
+            }
+            Syntax::Tuple(_) => Err(refuse(Problem::MisplacedTuple).into()),
             Syntax::Atom(atom) => {
                 let input = self.inputs.open(self.expression, atom, node.span)?;
                 let (kind, anchor) = match self.inputs.checkpoint(input).kind() {
@@ -148,7 +168,7 @@ impl Elaborator<'_> {
                 let operand = self.meaning(operand)?;
                 negated_kind(operand.kind()).map_err(refuse)?;
                 Ok(match operand {
-                    Meaning::Scalar(value) => Meaning::Scalar(-value),
+                    Meaning::Scalar(value) => Meaning::Scalar(value.negated()),
                     Meaning::Weights(weights) => scaled(weights, &-Coefficient::one()),
                 })
             }
@@ -160,7 +180,32 @@ impl Elaborator<'_> {
                 let (left, right) = (self.meaning(left)?, self.meaning(right)?);
                 let refuse = |problem| self.expression.error(node.span, problem);
                 let kind = binary_kind(*operator, left.kind(), right.kind()).map_err(refuse)?;
-                Ok(combine(*operator, kind, left, right).map_err(refuse)?)
+                let (weights, factor) = match (left, right) {
+                    (Meaning::Scalar(left), Meaning::Scalar(right)) => {
+                        let value = Scalar::binary(*operator, left, right).map_err(refuse)?;
+                        return Ok(Meaning::Scalar(value));
+                    }
+                    (Meaning::Weights(left), Meaning::Weights(right)) => {
+                        return Ok(Meaning::Weights(sum(*operator, kind, left, right)));
+                    }
+                    (Meaning::Weights(weights), Meaning::Scalar(divisor))
+                        if *operator == Operator::Divide =>
+                    {
+                        let one = Scalar::Constant(Coefficient::one());
+                        let factor = Scalar::binary(*operator, one, divisor).map_err(refuse)?;
+                        (weights, factor)
+                    }
+                    (Meaning::Scalar(factor), Meaning::Weights(weights))
+                    | (Meaning::Weights(weights), Meaning::Scalar(factor)) => (weights, factor),
+                };
+                Ok(match factor {
+                    Scalar::Constant(factor) => scaled(weights, &factor),
+                    // A factor that changes from tensor to tensor is a call of its own, resolved for each.
+                    Scalar::Varying(_) => Meaning::Weights(Weights {
+                        terms: self.call_terms(node, Work::Scaled(factor), vec![weights.terms]),
+                        ..weights
+                    }),
+                })
             }
             Syntax::Call(call) => self.call(node, call),
         }
@@ -206,35 +251,33 @@ impl Elaborator<'_> {
                 expression.error(bound.operands[index].span, problem)
             })?;
 
-        let mut arguments = Arguments::default();
+        let mut parameters = Vec::with_capacity(bound.parameters.len());
         for (parameter, given) in bound.parameters {
-            let fits = match (parameter.value, given) {
-                (ParameterType::Text, given) => arguments.set_text(parameter, given),
-                (ParameterType::Count | ParameterType::Real(_), None) => {
-                    arguments.set_number(parameter, None)
-                }
-                (ParameterType::Count | ParameterType::Real(_), Some(given)) => {
-                    match self.constant(given) {
-                        Some(number) => arguments.set_number(parameter, Some(&number)),
-                        None => false,
-                    }
-                }
-            };
-            if !fits {
-                let problem = Problem::ParameterValue {
-                    function: call.function.clone(),
-                    parameter: parameter.name.to_owned(),
-                    expected: parameter.value.describe().to_owned(),
-                    found: given.map_or_else(|| "nothing".to_owned(), |given| format!("`{given}`")),
-                };
-                return Err(expression
-                    .error(given.map_or(node.span, |given| given.span), problem)
-                    .into());
-            }
+            parameters.push(GivenParameter {
+                parameter,
+                value: match given {
+                    None => ParameterValue::Default,
+                    Some(given) => self.parameter(call, parameter, given, operands.len())?,
+                },
+                span: given.map_or(node.span, |given| given.span),
+            });
         }
-        let operation =
-            (method.build)(&arguments).map_err(|problem| expression.error(node.span, problem))?;
+        let work = Work::of(method, parameters, operands.len(), node.span)
+            .map_err(|(span, problem)| expression.error(span, problem))?;
+        Ok(Meaning::Weights(Weights {
+            kind,
+            terms: self.call_terms(node, work, operands),
+            anchor,
+        }))
+    }
 
+    /// The call as a term; the same call twice is one.
+    fn call_terms(
+        &mut self,
+        node: &Node,
+        work: Work,
+        operands: Vec<Terms<Source>>,
+    ) -> Terms<Source> {
         let text = node.to_string();
         // A method is a function of its text, so the same text is the same vector, and may cancel.
         let index = self
@@ -243,32 +286,131 @@ impl Elaborator<'_> {
             .position(|known| known.text == text)
             .unwrap_or_else(|| {
                 self.calls.push(PlannedCall {
-                    operation,
+                    work,
                     operands,
                     text,
                     span: node.span,
                 });
                 self.calls.len() - 1
             });
-        Ok(Meaning::Weights(Weights {
-            kind,
-            terms: Terms::one(Source::Call(index)),
-            anchor,
-        }))
+        Terms::one(Source::Call(index))
     }
 
-    /// The value of a constant expression; none when it has anything but numbers in it.
-    fn constant(&self, node: &Node) -> Option<Coefficient> {
+    /// The value of a parameter that was given.
+    fn parameter(
+        &self,
+        call: &Call,
+        parameter: &Parameter,
+        given: &Node,
+        operands: usize,
+    ) -> Result<ParameterValue, ExpressionError> {
+        let value = match (parameter.value, &given.syntax) {
+            (ParameterType::Text, Syntax::Atom(Atom::Quoted(text))) => {
+                Some(ParameterValue::Text(text.clone()))
+            }
+            (ParameterType::Text, _) => None,
+            (ParameterType::Weights, Syntax::Tuple(items)) => {
+                if items.len() != operands {
+                    let problem = Problem::WeightCount {
+                        function: call.function.clone(),
+                        operands,
+                        weights: items.len(),
+                    };
+                    return Err(self.expression.error(given.span, problem));
+                }
+                let weights: Result<Vec<Scalar>, _> = items
+                    .iter()
+                    .map(|item| self.scalar_in(item, "a weight"))
+                    .collect();
+                Some(ParameterValue::Weights(weights?))
+            }
+            _ if is_scalar(given) => Some(ParameterValue::Number(self.scalar(given)?)),
+            _ => None,
+        };
+        value.ok_or_else(|| {
+            let problem = Problem::ParameterValue {
+                function: call.function.clone(),
+                parameter: parameter.name.to_owned(),
+                expected: parameter.value.describe().to_owned(),
+                found: format!("`{given}`"),
+            };
+            self.expression.error(given.span, problem)
+        })
+    }
+
+    /// As [`Self::scalar`], for a part of something.
+    fn scalar_in(&self, node: &Node, place: &'static str) -> Result<Scalar, ExpressionError> {
+        if is_scalar(node) {
+            return self.scalar(node);
+        }
+        let found = format!("`{node}`");
+        Err(self
+            .expression
+            .error(node.span, Problem::NotANumber { place, found }))
+    }
+
+    /// The value of an expression of numbers alone.
+    fn scalar(&self, node: &Node) -> Result<Scalar, ExpressionError> {
+        let refuse = |span: Span, problem| self.expression.error(span, problem);
         match &node.syntax {
-            Syntax::Scalar(value) => Some(value.clone()),
-            Syntax::Negate(operand) => self.constant(operand).map(|value| -value),
+            Syntax::Scalar(value) => Ok(Scalar::Constant(value.clone())),
+            Syntax::Negate(operand) => Ok(self.scalar_in(operand, "this")?.negated()),
             Syntax::Binary {
                 operator,
                 left,
                 right,
-            } => scalar(*operator, &self.constant(left)?, &self.constant(right)?).ok(),
-            Syntax::Atom(_) | Syntax::Call(_) => None,
+            } => {
+                let (left, right) = (
+                    self.scalar_in(left, "this")?,
+                    self.scalar_in(right, "this")?,
+                );
+                Scalar::binary(*operator, left, right).map_err(|problem| refuse(node.span, problem))
+            }
+            Syntax::List(items) => {
+                let place = "an element of a list";
+                let mut values = Vec::with_capacity(items.len());
+                for item in items {
+                    match self.scalar_in(item, place)? {
+                        Scalar::Constant(value) => values.push(value),
+                        Scalar::Varying(_) => {
+                            let found = "a list or rules".to_owned();
+                            return Err(refuse(item.span, Problem::NotANumber { place, found }));
+                        }
+                    }
+                }
+                Ok(Scalar::list(values))
+            }
+            Syntax::Rules(written) => {
+                let (mut rules, mut otherwise) = (Vec::new(), None);
+                for rule in written {
+                    let value = self.scalar_in(&rule.value, "the value of a rule")?;
+                    match &rule.pattern {
+                        Some(pattern) => rules.push((
+                            TensorPattern::parse(pattern)
+                                .map_err(|problem| refuse(rule.pattern_span, problem))?,
+                            value,
+                        )),
+                        None => otherwise = Some(value),
+                    }
+                }
+                Ok(Scalar::varying(Varying::Rules { rules, otherwise }))
+            }
+            Syntax::Atom(_) | Syntax::Call(_) | Syntax::Tuple(_) => {
+                let found = format!("`{node}`");
+                let place = "this";
+                Err(refuse(node.span, Problem::NotANumber { place, found }))
+            }
         }
+    }
+}
+
+/// Whether an expression is made of numbers alone.
+fn is_scalar(node: &Node) -> bool {
+    match &node.syntax {
+        Syntax::Scalar(_) | Syntax::List(_) | Syntax::Rules(_) => true,
+        Syntax::Negate(operand) => is_scalar(operand),
+        Syntax::Binary { left, right, .. } => is_scalar(left) && is_scalar(right),
+        Syntax::Atom(_) | Syntax::Call(_) | Syntax::Tuple(_) => false,
     }
 }
 
@@ -279,59 +421,24 @@ fn scaled(weights: Weights, factor: &Coefficient) -> Meaning {
     })
 }
 
-fn scalar(
-    operator: Operator,
-    left: &Coefficient,
-    right: &Coefficient,
-) -> Result<Coefficient, Problem> {
-    match operator {
-        Operator::Add => Ok(left + right),
-        Operator::Subtract => Ok(left - right),
-        Operator::Multiply => Ok(left * right),
-        Operator::Divide => left.checked_div(right).ok_or(Problem::DivisionByZero),
-    }
-}
-
-/// The meaning of an operation whose kinds were found to fit.
-fn combine(
-    operator: Operator,
-    kind: Kind,
-    left: Meaning,
-    right: Meaning,
-) -> Result<Meaning, Problem> {
-    match (left, right) {
-        (Meaning::Scalar(left), Meaning::Scalar(right)) => {
-            scalar(operator, &left, &right).map(Meaning::Scalar)
-        }
-        (Meaning::Scalar(factor), Meaning::Weights(weights)) => Ok(scaled(weights, &factor)),
-        (Meaning::Weights(weights), Meaning::Scalar(factor)) => {
-            let one = Coefficient::one();
-            let factor = if operator == Operator::Divide {
-                scalar(operator, &one, &factor)?
-            } else {
-                factor
-            };
-            Ok(scaled(weights, &factor))
-        }
-        (Meaning::Weights(mut left), Meaning::Weights(right)) => {
-            let sign = if operator == Operator::Subtract {
-                -Coefficient::one()
-            } else {
-                Coefficient::one()
-            };
-            left.terms.add_all(&right.terms, &sign);
-            let anchor = match (left.kind, right.kind) {
-                // A difference of models is told apart from what was subtracted.
-                (Kind::Model, Kind::Model) => right.anchor,
-                (Kind::Vector, Kind::Model) => right.anchor,
-                (Kind::Model, _) => left.anchor,
-                _ => left.anchor.or(right.anchor),
-            };
-            Ok(Meaning::Weights(Weights {
-                kind,
-                terms: left.terms,
-                anchor,
-            }))
-        }
+/// A sum or difference whose kinds were found to fit.
+fn sum(operator: Operator, kind: Kind, mut left: Weights, right: Weights) -> Weights {
+    let sign = if operator == Operator::Subtract {
+        -Coefficient::one()
+    } else {
+        Coefficient::one()
+    };
+    left.terms.add_all(&right.terms, &sign);
+    let anchor = match (left.kind, right.kind) {
+        // A difference of models is told apart from what was subtracted.
+        (Kind::Model, Kind::Model) => right.anchor,
+        (Kind::Vector, Kind::Model) => right.anchor,
+        (Kind::Model, _) => left.anchor,
+        _ => left.anchor.or(right.anchor),
+    };
+    Weights {
+        kind,
+        terms: left.terms,
+        anchor,
     }
 }

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::call::PlannedCall;
+use super::scalar::TensorPlace;
 use crate::coefficient::Coefficient;
-use crate::expression::Span;
+use crate::expression::{Problem, Span};
 use crate::method::{Operation, StreamingMethod};
 
 /// What a term of a sum multiplies.
@@ -70,16 +72,6 @@ impl<S: Ord + Copy> Terms<S> {
     }
 }
 
-/// A call, typed.
-#[derive(Debug, Clone)]
-pub(super) struct PlannedCall {
-    pub(super) operation: Operation,
-    pub(super) operands: Vec<Terms<Source>>,
-    /// The call printed: equal texts are equal calls.
-    pub(super) text: String,
-    pub(super) span: Span,
-}
-
 /// What a term of a tensor's formula multiplies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Operand {
@@ -129,7 +121,7 @@ impl TensorFormula {
 
 /// Lowers the terms of an expression for one tensor.
 pub(super) struct Lowering<'a> {
-    pub(super) name: &'a str,
+    pub(super) tensor: TensorPlace<'a>,
     pub(super) calls: &'a [PlannedCall],
     /// Whether an input has the tensor.
     pub(super) has_tensor: &'a dyn Fn(usize) -> bool,
@@ -140,7 +132,10 @@ pub(super) struct Lowering<'a> {
 
 impl Lowering<'_> {
     /// Recursion is as deep as calls nest, which the parser bounds.
-    pub(super) fn lower(&mut self, terms: &Terms<Source>) -> Terms<Operand> {
+    pub(super) fn lower(
+        &mut self,
+        terms: &Terms<Source>,
+    ) -> Result<Terms<Operand>, (Span, Problem)> {
         let mut lowered = Terms::default();
         for (source, coefficient) in terms.iter() {
             match source {
@@ -152,25 +147,25 @@ impl Lowering<'_> {
                 Source::Call(index) => {
                     let calls = self.calls;
                     let call = &calls[index];
-                    match &call.operation {
+                    match call.operation(self.tensor)? {
                         Operation::Linear(method) => {
-                            let weights = method.weights(self.name, call.operands.len());
+                            let weights = method.weights(self.tensor.name, call.operands.len());
                             for (operand, weight) in call.operands.iter().zip(&weights) {
                                 if !weight.is_zero() {
-                                    let operand = self.lower(operand);
+                                    let operand = self.lower(operand)?;
                                     lowered.add_all(&operand, &(weight * coefficient));
                                 }
                             }
                         }
                         Operation::Streaming(method) => {
-                            let step = self.step(index, call, method);
+                            let step = self.step(index, call, &method)?;
                             lowered.add(Operand::Step(step), coefficient);
                         }
                     }
                 }
             }
         }
-        lowered
+        Ok(lowered)
     }
 
     fn step(
@@ -178,13 +173,13 @@ impl Lowering<'_> {
         index: usize,
         call: &PlannedCall,
         method: &Arc<dyn StreamingMethod>,
-    ) -> usize {
+    ) -> Result<usize, (Span, Problem)> {
         if let Some(step) = self.placed.get(&index) {
-            return *step;
+            return Ok(*step);
         }
         let mut operands = Vec::with_capacity(call.operands.len());
         for (place, operand) in call.operands.iter().enumerate() {
-            let mut terms = self.lower(operand);
+            let mut terms = self.lower(operand)?;
             for preparation in method.preparations(place) {
                 self.steps.push(Step {
                     method: preparation,
@@ -199,6 +194,6 @@ impl Lowering<'_> {
             operands,
         });
         self.placed.insert(index, self.steps.len() - 1);
-        self.steps.len() - 1
+        Ok(self.steps.len() - 1)
     }
 }

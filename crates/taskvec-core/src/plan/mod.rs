@@ -12,12 +12,15 @@
 //!   byte; vectors do not have them.
 //! - Tensors of a model keep the template's dtype; tensors of a vector are F32. [`PlanOptions::output_dtype`] overrides
 //!   both.
+//! - Numbers that differ from tensor to tensor are evaluated here, once for each tensor and exactly.
 //! - An atom whose coefficients cancel exactly is not read at all: `a - a` is zero even where `a` is not finite.
 
 mod agreement;
+mod call;
 mod elaborate;
 mod formula;
 mod input;
+mod scalar;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -167,11 +170,11 @@ impl Plan {
             aliases: aliases(expression, bindings, &elaboration.inputs),
             inputs: Vec::new(),
         };
+        elaboration.check_calls(expression, comparison.computed.iter().map(String::as_str))?;
         for name in &comparison.tensors {
-            let tensor = plan_tensor(&elaboration, options, name);
+            let tensor = plan_tensor(expression, &elaboration, options, name)?;
             plan.tensors.insert(name.clone(), tensor);
         }
-        elaboration.check_calls(expression, comparison.computed.iter().map(String::as_str))?;
         plan.inputs = elaboration.inputs;
         Ok(plan)
     }
@@ -327,7 +330,12 @@ fn aliases(
         .collect()
 }
 
-fn plan_tensor(elaboration: &Elaboration, options: &PlanOptions, name: &str) -> PlannedTensor {
+fn plan_tensor(
+    expression: &Expression,
+    elaboration: &Elaboration,
+    options: &PlanOptions,
+    name: &str,
+) -> Result<PlannedTensor> {
     // The first to have it is the layout wherever the layout has it.
     let holder = |input: &usize| {
         elaboration.inputs[*input]
@@ -343,11 +351,11 @@ fn plan_tensor(elaboration: &Elaboration, options: &PlanOptions, name: &str) -> 
     let info = &elaboration.inputs[source].checkpoint.tensors()[name];
     let shape = info.shape.clone();
     if FloatFormat::of(info.dtype).is_none() {
-        return PlannedTensor {
+        return Ok(PlannedTensor {
             dtype: info.dtype,
             shape,
             production: Production::Copy { input: source },
-        };
+        });
     }
     let default = if elaboration.kind == Kind::Model {
         info.dtype
@@ -355,16 +363,16 @@ fn plan_tensor(elaboration: &Elaboration, options: &PlanOptions, name: &str) -> 
         Dtype::F32
     };
     let dtype = options.output_dtype.unwrap_or(default);
-    let formula = elaboration.lower(name);
+    let formula = elaboration.lower(expression, name)?;
     let production = match formula.single() {
         Some(input) if elaboration.inputs[input].checkpoint.tensors()[name].dtype == dtype => {
             Production::Copy { input }
         }
         _ => Production::Compute(formula),
     };
-    PlannedTensor {
+    Ok(PlannedTensor {
         dtype,
         shape,
         production,
-    }
+    })
 }

@@ -14,6 +14,7 @@
 use std::fs;
 
 use bolero::{TypeGenerator, check};
+use taskvec_core::mergekit::translate;
 use taskvec_core::safetensors::Header;
 use taskvec_core::{Checkpoint, Expression, Library, Reference};
 
@@ -184,6 +185,86 @@ fn expression() {
                     assert_eq!(again.to_string(), printed);
                 }
                 Err(error) => assert!(!error.to_string().is_empty()),
+            }
+        });
+}
+
+#[test]
+fn mergekit_yaml() {
+    let yaml = include_bytes!("../goldens/recipes/task_arithmetic_filters.yml");
+    let words = [
+        "- ",
+        ": ",
+        "\n  ",
+        "[",
+        "]",
+        "{",
+        "}",
+        "&a ",
+        "*a",
+        "!!binary ",
+        "<<: *a\n",
+        "'",
+        "\"",
+        "|\n",
+        "---\n",
+        "filter: mlp\n",
+        "value: [0, 1]\n",
+        "merge_method: ties\n",
+        "density: 1e400\n",
+        "\t",
+        "#",
+    ];
+    check!()
+        .with_type::<Vec<Edit>>()
+        .with_iterations(ITERATIONS / 4)
+        .for_each(|edits| {
+            let text = edited(yaml, &words, edits);
+            let text = String::from_utf8_lossy(&text);
+            match translate(&text, "fuzzed.yml", &Library::new()) {
+                Ok(merge) => {
+                    let printed = merge.expression.to_string();
+                    assert_eq!(printed.parse::<Expression>().unwrap().to_string(), printed);
+                }
+                Err(error) => assert!(!error.to_string().is_empty()),
+            }
+        });
+}
+
+#[test]
+fn adapter_config() {
+    let golden = std::path::Path::new("tests/goldens/peft/patterns");
+    let json = fs::read(golden.join("adapter_config.json")).unwrap();
+    let words = [
+        "{",
+        "}",
+        "[",
+        "]",
+        "\"",
+        ":",
+        ",",
+        "null",
+        "true",
+        "-1",
+        "1e999",
+        "18446744073709551615",
+        "\"r\":0",
+        "\"use_dora\":true",
+        "\"rank_pattern\":{\"(\":1}",
+        "\"lora_alpha\":-1e-400",
+    ];
+    let scratch = tempfile::tempdir().unwrap();
+    let weights = "adapter_model.safetensors";
+    fs::copy(golden.join(weights), scratch.path().join(weights)).unwrap();
+    let reference = Reference::Path(scratch.path().to_owned());
+    let path = scratch.path().join("adapter_config.json");
+    check!()
+        .with_type::<Vec<Edit>>()
+        .with_iterations(ITERATIONS / 4)
+        .for_each(|edits| {
+            fs::write(&path, edited(&json, &words, edits)).unwrap();
+            if let Err(error) = Checkpoint::open(&reference, &Library::new()) {
+                assert!(!error.to_string().is_empty());
             }
         });
 }

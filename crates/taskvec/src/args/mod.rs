@@ -11,6 +11,7 @@ pub(crate) mod extract;
 pub(crate) mod generate;
 pub(crate) mod grpo;
 pub(crate) mod inspect;
+pub(crate) mod lora;
 pub(crate) mod micro;
 pub(crate) mod output;
 #[cfg(test)]
@@ -52,6 +53,7 @@ pub(crate) enum Command {
     Write(write::WriteArgs),
     Extract(extract::ExtractArgs),
     Apply(apply::ApplyArgs),
+    Lora(lora::LoraArgs),
     Verify(verify::VerifyArgs),
     Inspect(inspect::InspectArgs),
     Generate(generate::GenerateArgs),

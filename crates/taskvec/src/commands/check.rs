@@ -21,8 +21,14 @@ pub(crate) fn run(arguments: &CheckArgs, printer: &Printer) -> anyhow::Result<()
         allow_strangers: arguments.allow_strangers,
         ..PlanOptions::default()
     };
-    let expression: Expression = arguments.expression.parse()?;
-    let check = Plan::check(&expression, &bindings, &resolution::library(), &options)?;
+    let named = resolution::named(&arguments.expression, &bindings, &options, printer)?;
+    let expression = named.expression;
+    let check = Plan::check(
+        &expression,
+        &named.bindings,
+        &resolution::library(),
+        &named.options,
+    )?;
     let heeding = Heeding::begin();
     let lineage_options = LineageOptions {
         threads: arguments.threads.threads,

@@ -8,6 +8,7 @@ mod extract;
 mod generate;
 mod grpo;
 mod inspect;
+mod lora;
 mod micro;
 mod model;
 mod sft;
@@ -38,6 +39,7 @@ pub(crate) fn run(command: &Command, printer: &Printer) -> anyhow::Result<()> {
         Command::Write(arguments) => write::run(arguments, printer),
         Command::Extract(arguments) => extract::run(arguments, printer),
         Command::Apply(arguments) => apply::run(arguments, printer),
+        Command::Lora(arguments) => lora::run(arguments, printer),
         Command::Verify(arguments) => verify::run(arguments, printer),
         Command::Inspect(arguments) => inspect::run(arguments, printer),
         Command::Generate(arguments) => generate::run(arguments, printer),

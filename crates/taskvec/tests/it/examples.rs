@@ -37,6 +37,7 @@ fn every_example_works_as_pasted() {
         "write",
         "extract",
         "apply",
+        "lora",
         "verify",
         "inspect",
         "generate",

@@ -9,6 +9,8 @@ mod checkpoint;
 mod examples;
 mod interruption;
 mod language;
+mod lora;
+mod mergekit;
 mod refusal;
 mod trust;
 mod usage;

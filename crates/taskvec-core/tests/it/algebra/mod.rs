@@ -1,5 +1,6 @@
 //! Expressions, plans and what is made of them.
 
+mod coefficients;
 mod fixture;
 mod inspect;
 mod load;
@@ -8,5 +9,6 @@ mod mergekit;
 mod methods;
 mod peft;
 mod plan;
+mod recipes;
 mod trust;
 mod write;

@@ -146,7 +146,7 @@ fn type_errors_say_what_to_write_and_where() {
         (
             "only(reason, \"layers.9-1\")",
             1,
-            "`tensors` of `only` must be a range",
+            "`layers.9-1` is not a pattern: its range goes down",
             "",
         ),
         (

@@ -1,0 +1,463 @@
+//! The keys of a mergekit file.
+//!
+//! Every key that mergekit 0.1.5 has is known here, read or refused by its name; any other is an error, where mergekit
+//! passes over it.
+
+use std::path::Path;
+
+use super::error::{ConfigProblem, Position};
+use super::setting::{Setting, Settings};
+use super::yaml::{Fault, Key, Node, Value};
+use crate::dtype::Dtype;
+use crate::reference::Reference;
+use crate::spelling::near_names;
+
+/// A file that was read.
+#[derive(Debug)]
+pub(super) struct Config {
+    pub(super) method: String,
+    pub(super) method_at: Position,
+    pub(super) base: Option<Model>,
+    /// One that covers everything where the file has `models`.
+    pub(super) slices: Vec<Slice>,
+    pub(super) settings: Settings,
+    /// What results are stored as.
+    pub(super) dtype: Option<Dtype>,
+    pub(super) tokenizer: Option<TokenizerSource>,
+}
+
+/// Whose tokenizer the result takes.
+#[derive(Debug)]
+pub(super) enum TokenizerSource {
+    Base,
+    Model(Model),
+}
+
+/// A model that the file names.
+#[derive(Debug, Clone)]
+pub(super) struct Model {
+    pub(super) reference: Reference,
+    pub(super) at: Position,
+}
+
+/// Models that are merged over a range of layers.
+#[derive(Debug)]
+pub(super) struct Slice {
+    pub(super) sources: Vec<Source>,
+    pub(super) base: Option<Model>,
+    pub(super) settings: Settings,
+    pub(super) at: Position,
+}
+
+/// A model that takes part, and what is set for it.
+#[derive(Debug)]
+pub(super) struct Source {
+    pub(super) model: Model,
+    /// First layer and the one after the last; all of them where it is absent.
+    pub(super) layers: Option<(u32, u32)>,
+    pub(super) settings: Settings,
+}
+
+/// A mapping whose keys are taken one by one; what is left is unknown.
+pub(super) struct Fields<'a> {
+    pub(super) place: String,
+    pub(super) at: Position,
+    entries: Vec<(&'a Key, &'a Node)>,
+    asked: Vec<&'static str>,
+}
+
+impl<'a> Fields<'a> {
+    pub(super) fn of(place: impl Into<String>, node: &'a Node) -> Result<Self, Fault> {
+        let place = place.into();
+        match &node.value {
+            Value::Mapping(entries) => Ok(Self {
+                place,
+                at: node.at,
+                entries: entries.iter().map(|(key, value)| (key, value)).collect(),
+                asked: Vec::new(),
+            }),
+            _ => Err(expected(place, "a mapping", node)),
+        }
+    }
+
+    /// The value of a key; none where it is absent or null.
+    pub(super) fn take(&mut self, key: &'static str) -> Option<&'a Node> {
+        self.asked.push(key);
+        let index = self
+            .entries
+            .iter()
+            .position(|(known, _)| known.text == key)?;
+        Some(self.entries.remove(index).1).filter(|node| !node.is_null())
+    }
+
+    pub(super) fn require(&mut self, key: &'static str) -> Result<&'a Node, Fault> {
+        self.take(key).ok_or_else(|| {
+            let place = self.place.clone();
+            (self.at, ConfigProblem::MissingKey { place, key })
+        })
+    }
+
+    pub(super) fn refuse(
+        &mut self,
+        key: &'static str,
+        reason: &'static str,
+        instead: Option<&'static str>,
+    ) -> Result<(), Fault> {
+        match self.take(key) {
+            Some(node) => Err(unsupported(node.at, format!("`{key}`"), reason, instead)),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn finish(self) -> Result<(), Fault> {
+        match self.entries.first() {
+            None => Ok(()),
+            Some((key, _)) => {
+                let problem = ConfigProblem::UnknownKey {
+                    place: self.place,
+                    key: key.text.clone(),
+                    known: near_names(&key.text, self.asked),
+                };
+                Err((key.at, problem))
+            }
+        }
+    }
+}
+
+pub(super) fn expected(what: impl Into<String>, expected: &'static str, node: &Node) -> Fault {
+    let (what, found) = (what.into(), node.describe());
+    let problem = ConfigProblem::Expected {
+        what,
+        expected,
+        found,
+    };
+    (node.at, problem)
+}
+
+pub(super) fn unsupported(
+    at: Position,
+    what: impl Into<String>,
+    reason: &'static str,
+    instead: Option<&'static str>,
+) -> Fault {
+    let problem = ConfigProblem::Unsupported {
+        what: what.into(),
+        reason,
+        instead,
+    };
+    (at, problem)
+}
+
+pub(super) fn invalid(at: Position, reason: impl Into<String>) -> Fault {
+    let reason = reason.into();
+    (at, ConfigProblem::Invalid { reason })
+}
+
+fn items<'a>(what: &str, node: &'a Node) -> Result<&'a [Node], Fault> {
+    match &node.value {
+        Value::Sequence(items) if !items.is_empty() => Ok(items),
+        _ => Err(expected(what, "a list with something in it", node)),
+    }
+}
+
+fn text<'a>(what: &str, node: &'a Node) -> Result<&'a str, Fault> {
+    match &node.value {
+        Value::Scalar { text, .. } if !text.is_empty() => Ok(text),
+        _ => Err(expected(what, "a text", node)),
+    }
+}
+
+impl Config {
+    pub(super) fn read(root: &Node) -> Result<Self, Fault> {
+        let mut fields = Fields::of("a mergekit file", root)?;
+        let method_node = fields.require("merge_method")?;
+        fields.refuse(
+            "modules",
+            "models of several modules are not merged",
+            Some("a file with `models` or `slices` merges a model of one module"),
+        )?;
+        let base = fields.take("base_model").map(Model::read).transpose()?;
+        let (models, slices) = (fields.take("models"), fields.take("slices"));
+        let slices = match (models, slices) {
+            (Some(models), None) => vec![Slice::of_models(models)?],
+            (None, Some(slices)) => items("slices", slices)?
+                .iter()
+                .map(Slice::read)
+                .collect::<Result<_, _>>()?,
+            _ => {
+                return Err(invalid(
+                    root.at,
+                    "a mergekit file has either `models` or `slices`",
+                ));
+            }
+        };
+        let settings = Settings::read(fields.take("parameters"))?;
+        let work = fields
+            .take("dtype")
+            .map(|node| dtype("dtype", node))
+            .transpose()?;
+        let output = fields
+            .take("out_dtype")
+            .map(|node| dtype("out_dtype", node))
+            .transpose()?;
+        let source = fields.take("tokenizer_source");
+        let tokenizer = fields.take("tokenizer");
+        if let (Some(_), Some(tokenizer)) = (source, tokenizer) {
+            let reason = "`tokenizer` and `tokenizer_source` exclude one another";
+            return Err(invalid(tokenizer.at, reason));
+        }
+        let tokenizer = match (source, tokenizer) {
+            (Some(node), _) => Some(TokenizerSource::read(node)?),
+            (None, Some(node)) => Some(TokenizerSource::read_table(node)?),
+            (None, None) => None,
+        };
+        if let Some(node) = fields.take("chat_template")
+            && text("chat_template", node)? != "auto"
+        {
+            return Err(unsupported(
+                node.at,
+                "a `chat_template` other than `auto`",
+                "the result keeps the template of the model whose tokenizer it takes",
+                Some("remove it, and put the template into the output's `chat_template.jinja`"),
+            ));
+        }
+        fields.finish()?;
+        Ok(Self {
+            method: text("merge_method", method_node)?.to_owned(),
+            method_at: method_node.at,
+            base,
+            slices,
+            settings,
+            dtype: output.or(work),
+            tokenizer,
+        })
+    }
+}
+
+fn dtype(key: &str, node: &Node) -> Result<Dtype, Fault> {
+    let name = text(key, node)?;
+    match name.strip_prefix("torch.").unwrap_or(name) {
+        "bfloat16" => Ok(Dtype::Bf16),
+        "float16" => Ok(Dtype::F16),
+        "float32" => Ok(Dtype::F32),
+        "float64" => Ok(Dtype::F64),
+        _ => Err(expected(
+            key,
+            "`bfloat16`, `float16`, `float32` or `float64`",
+            node,
+        )),
+    }
+}
+
+impl TokenizerSource {
+    fn read(node: &Node) -> Result<Self, Fault> {
+        match &node.value {
+            Value::Scalar { text, .. } if text == "base" => Ok(Self::Base),
+            Value::Scalar { text, .. } if text == "union" => Err(unsupported(
+                node.at,
+                "a `union` of tokenizers",
+                "rows of embeddings are not put into another order",
+                Some("merge models of one tokenizer, with `tokenizer_source: base` or without it"),
+            )),
+            _ => Model::read(node).map(Self::Model),
+        }
+    }
+
+    fn read_table(node: &Node) -> Result<Self, Fault> {
+        let mut fields = Fields::of("`tokenizer`", node)?;
+        fields.refuse("tokens", "rows of embeddings are not made up", None)?;
+        fields.refuse("pad_to_multiple_of", "embeddings keep their rows", None)?;
+        let source = fields.take("source");
+        fields.finish()?;
+        match source {
+            Some(source) => Self::read(source),
+            None => Err(unsupported(
+                node.at,
+                "a `tokenizer` without `source`, which is a `union`,",
+                "rows of embeddings are not put into another order",
+                Some("write `source: base`"),
+            )),
+        }
+    }
+}
+
+impl Model {
+    /// A path, or a repository of the Hub, as mergekit writes it.
+    pub(super) fn read(node: &Node) -> Result<Self, Fault> {
+        let Value::Scalar { text, .. } = &node.value else {
+            return Self::read_table(node);
+        };
+        if node.is_null() || text.is_empty() {
+            return Err(expected("model", "a path or a name on the Hub", node));
+        }
+        if text.contains('+') {
+            return Err(adapter(node.at, text));
+        }
+        let at = node.at;
+        let refuse = |reason: &str| invalid(at, format!("`{text}` names no model: {reason}"));
+        let (path, revision) = match text.split_once('@') {
+            None => (text.as_str(), None),
+            Some((path, revision)) => (path, Some(revision)),
+        };
+        if Path::new(path).exists() {
+            if revision.is_some() {
+                return Err(refuse("a directory has no revision"));
+            }
+            let reference = Reference::Path(path.into());
+            return Ok(Self { reference, at });
+        }
+        let is_hub = path.split('/').count() == 2
+            && !path.starts_with(['.', '~', '/'])
+            && !path.contains(':');
+        let written = if is_hub {
+            format!("hf:{text}")
+        } else {
+            text.clone()
+        };
+        let reference = written
+            .parse()
+            .map_err(|error| refuse(&format!("{error}")))?;
+        Ok(Self { reference, at })
+    }
+
+    fn read_table(node: &Node) -> Result<Self, Fault> {
+        let mut fields = Fields::of("a model", node)?;
+        fields.refuse(
+            "override_architecture",
+            "architectures are told by tensor names",
+            None,
+        )?;
+        let model = fields.require("model")?;
+        if let Some(lora) = fields.take("lora") {
+            return Err(adapter(lora.at, &lora.describe().replace('`', "")));
+        }
+        fields.finish()?;
+        match &model.value {
+            Value::Mapping(_) => {
+                let mut fields = Fields::of("`model`", model)?;
+                let path = fields.require("path")?;
+                let revision = fields.take("revision");
+                fields.finish()?;
+                let mut written = text("path", path)?.to_owned();
+                if let Some(revision) = revision {
+                    written = format!("{written}@{}", text("revision", revision)?);
+                }
+                Self::read(&Node {
+                    value: Value::Scalar {
+                        text: written,
+                        plain: false,
+                    },
+                    at: path.at,
+                })
+            }
+            _ => Self::read(model),
+        }
+    }
+}
+
+fn adapter(at: Position, text: &str) -> Fault {
+    unsupported(
+        at,
+        format!("an adapter on a model, `{text}`,"),
+        "adapters are not merged into models on the way",
+        Some("merge it with peft's `merge_and_unload()` and name the result"),
+    )
+}
+
+impl Slice {
+    fn of_models(models: &Node) -> Result<Self, Fault> {
+        let sources = items("models", models)?
+            .iter()
+            .map(|node| {
+                let mut fields = Fields::of("a model of `models`", node)?;
+                let source = Source {
+                    model: Model::read(fields.require("model")?)?,
+                    layers: None,
+                    settings: Settings::read(fields.take("parameters"))?,
+                };
+                fields.finish()?;
+                Ok(source)
+            })
+            .collect::<Result<_, Fault>>()?;
+        Ok(Self {
+            sources,
+            base: None,
+            settings: Settings::default(),
+            at: models.at,
+        })
+    }
+
+    fn read(node: &Node) -> Result<Self, Fault> {
+        let mut fields = Fields::of("a slice", node)?;
+        fields.refuse(
+            "residual_weight",
+            "mergekit itself does nothing with it",
+            Some("remove it"),
+        )?;
+        let sources = items("sources", fields.require("sources")?)?
+            .iter()
+            .map(Source::read)
+            .collect::<Result<_, _>>()?;
+        let slice = Self {
+            sources,
+            base: fields.take("base_model").map(Model::read).transpose()?,
+            settings: Settings::read(fields.take("parameters"))?,
+            at: node.at,
+        };
+        fields.finish()?;
+        Ok(slice)
+    }
+}
+
+impl Source {
+    fn read(node: &Node) -> Result<Self, Fault> {
+        let mut fields = Fields::of("a source", node)?;
+        let model = Model::read(fields.require("model")?)?;
+        let range = fields.require("layer_range")?;
+        let bounds = match &range.value {
+            Value::Sequence(items) => items.as_slice(),
+            _ => &[],
+        };
+        let whole = |node: &Node| match &node.value {
+            Value::Scalar { text, .. } => text.parse::<u32>().ok(),
+            _ => None,
+        };
+        let layers = match bounds {
+            [first, end] => whole(first)
+                .zip(whole(end))
+                .filter(|(first, end)| first < end),
+            _ => None,
+        };
+        let layers = layers.ok_or_else(|| {
+            expected(
+                "layer_range",
+                "`[FIRST, AFTER_THE_LAST]`, whole numbers",
+                range,
+            )
+        })?;
+        let settings = Settings::read(fields.take("parameters"))?;
+        fields.finish()?;
+        Ok(Self {
+            model,
+            layers: Some(layers),
+            settings,
+        })
+    }
+}
+
+impl Settings {
+    fn read(node: Option<&Node>) -> Result<Self, Fault> {
+        let Some(node) = node else {
+            return Ok(Self::default());
+        };
+        let Value::Mapping(entries) = &node.value else {
+            return Err(expected("parameters", "a mapping", node));
+        };
+        let settings = entries
+            .iter()
+            .filter(|(_, value)| !value.is_null())
+            .map(|(key, value)| Ok((key.clone(), Setting::read(&key.text, value)?)))
+            .collect::<Result<_, Fault>>()?;
+        Ok(Self(settings))
+    }
+}
