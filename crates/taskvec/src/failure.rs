@@ -85,6 +85,12 @@ pub(crate) enum Refusal {
         /// Its second.
         second: String,
     },
+    /// `--dtype auto` for a model.
+    #[error("`{expression}` is a model, whose types are those of the model it begins with")]
+    NoSmallestDtype {
+        /// The expression.
+        expression: String,
+    },
     /// Names given beside a mergekit file, which names its models itself.
     #[error("`--let` says nothing about `{file}`: a mergekit file names its models itself")]
     NamesBesideFile {
@@ -142,6 +148,9 @@ impl Refusal {
                 "write it again from the recorded expression; where a parent was moved, say where with `--let NAME=REF`"
                     .to_owned(),
             ),
+            Self::NoSmallestDtype { .. } => {
+                Some("`--dtype auto` is for vectors; leave it out, or name a type".to_owned())
+            }
             Self::NamesBesideFile { .. } => {
                 Some("leave `--let` out, or write the paths into the file".to_owned())
             }

@@ -21,7 +21,7 @@ mod write;
 
 pub(crate) use block::widen;
 pub(crate) use computation::{Computation, Root};
-pub(crate) use float::FloatFormat;
+pub(crate) use float::{Decoded, FloatFormat};
 pub use linear::Tally;
 pub(crate) use ordered::Ordered;
 pub(crate) use recompute::recompute;

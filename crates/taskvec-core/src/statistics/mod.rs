@@ -6,6 +6,7 @@ mod inspect;
 mod lineage;
 mod rounding;
 mod sampling;
+mod storage;
 mod sums;
 
 pub(crate) use change::MeasuredChange;
@@ -14,4 +15,5 @@ pub use inspect::{InspectOptions, Inspection, WeightStatistics, inspect};
 pub use lineage::{Distance, Kinship, Lineage, LineageOptions, NetworkPart, Verdict, lineage};
 pub use rounding::{Rounding, RoundingEstimate};
 pub(crate) use sampling::{SampledBlock, Sampling};
+pub use storage::{Storage, smallest_storage};
 pub(crate) use sums::{sum, sum_of_squares};

@@ -80,15 +80,33 @@ pub(crate) struct DestinationArgs {
     /// Replace what an earlier run wrote there
     #[arg(long)]
     pub(crate) overwrite: bool,
-    /// Type to round computed tensors to, once [default: what each has in the model or its inputs]
-    #[arg(long, value_name = "DTYPE", value_parser = dtype)]
-    pub(crate) dtype: Option<Dtype>,
+    /// Type to round computed tensors to, once, or `auto`: the smallest that holds every element of a vector exactly
+    /// [default: that of the model; f32 for a vector]
+    #[arg(long, value_name = "DTYPE", value_parser = output_dtype)]
+    pub(crate) dtype: Option<OutputDtype>,
     /// Write even where models do not descend from one initialisation; recorded in `taskvec.json`
     #[arg(long)]
     pub(crate) allow_strangers: bool,
     /// Record the SHA-256 of every weight file read and written, for `taskvec verify`; reads each once more
     #[arg(long)]
     pub(crate) hash: bool,
+}
+
+/// What computed tensors are stored as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OutputDtype {
+    /// The smallest type that holds every element exactly.
+    Auto,
+    Fixed(Dtype),
+}
+
+fn output_dtype(text: &str) -> Result<OutputDtype, String> {
+    match text {
+        "auto" => Ok(OutputDtype::Auto),
+        _ => dtype(text)
+            .map(OutputDtype::Fixed)
+            .map_err(|known| format!("{known} or auto")),
+    }
 }
 
 /// Reads a type that weights can be stored as.
@@ -121,6 +139,8 @@ mod tests {
     fn dtypes_in_either_case() {
         assert_eq!(dtype("bf16"), Ok(Dtype::Bf16));
         assert_eq!(dtype("F32"), Ok(Dtype::F32));
+        assert_eq!(output_dtype("auto"), Ok(OutputDtype::Auto));
+        assert_eq!(output_dtype("f16"), Ok(OutputDtype::Fixed(Dtype::F16)));
         assert_eq!(dtype("int4").unwrap_err(), "expected bf16, f16, f32, f64");
     }
 }

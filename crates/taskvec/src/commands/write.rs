@@ -1,7 +1,11 @@
 use indicatif::HumanBytes;
-use taskvec_core::{Bindings, Error, PlanOptions, RoundingEstimate, WriteOptions, WriteReport};
+use taskvec_core::statistics::smallest_storage;
+use taskvec_core::{
+    Bindings, Dtype, Error, InspectOptions, Kind, Plan, PlanOptions, RoundingEstimate,
+    WriteOptions, WriteReport,
+};
 
-use crate::args::weights::{DestinationArgs, ThreadArgs};
+use crate::args::weights::{DestinationArgs, OutputDtype, ThreadArgs};
 use crate::args::write::WriteArgs;
 use crate::failure::Refusal;
 use crate::interruption::Heeding;
@@ -27,15 +31,27 @@ pub(super) fn write(
     threads: ThreadArgs,
     printer: &Printer,
 ) -> anyhow::Result<()> {
+    let fixed = match destination.dtype {
+        Some(OutputDtype::Fixed(dtype)) => Some(dtype),
+        _ => None,
+    };
     let options = PlanOptions {
-        output_dtype: destination.dtype,
+        output_dtype: fixed,
         allow_strangers: destination.allow_strangers,
         ..PlanOptions::default()
     };
-    let plan = resolution::plan(expression, bindings, &options, printer)?;
+    let mut plan = resolution::plan(expression, bindings, &options, printer)?;
     let path = destination.output.display().to_string();
 
     let heeding = Heeding::begin();
+    if destination.dtype == Some(OutputDtype::Auto) {
+        let options = PlanOptions {
+            output_dtype: Some(smallest_dtype(&plan, threads, &heeding, printer)?),
+            ..options
+        };
+        // What there was to say has been said.
+        plan = resolution::plan(expression, bindings, &options, &Printer::silent())?;
+    }
     let bar = printer.progress(format!("writing {path}"), 0, Unit::Bytes);
     let written = taskvec_core::write(
         &plan,
@@ -75,6 +91,45 @@ pub(super) fn write(
         say_what_rounding_did(estimate, printer);
     }
     printer.data(report.destination.display())
+}
+
+/// The smallest type that loses nothing of a vector, which takes a pass of its own over the inputs.
+fn smallest_dtype(
+    plan: &Plan,
+    threads: ThreadArgs,
+    heeding: &Heeding,
+    printer: &Printer,
+) -> anyhow::Result<Dtype> {
+    if plan.kind() == Kind::Model {
+        let expression = plan.expression().to_string();
+        return Err(Refusal::NoSmallestDtype { expression }.into());
+    }
+    let bar = printer.progress("looking for the smallest dtype", 0, Unit::Bytes);
+    let scanned = smallest_storage(
+        plan,
+        &InspectOptions {
+            threads: threads.threads,
+            cancelled: Some(heeding.flag()),
+        },
+        &|progress| {
+            bar.set_total(progress.bytes_total);
+            bar.set(progress.bytes_done);
+        },
+    );
+    drop(bar);
+    let storage = match scanned {
+        Err(Error::Cancelled) => {
+            let kept = "nothing was written".to_owned();
+            return Err(Refusal::Interrupted { kept }.into());
+        }
+        scanned => scanned?,
+    };
+    printer.note(format_args!(
+        "{} holds every element exactly; {:.1} % of them are zero",
+        storage.dtype.name().to_lowercase(),
+        100.0 * storage.zeros as f64 / storage.elements.max(1) as f64,
+    ));
+    Ok(storage.dtype)
 }
 
 /// What storing in few bits does to a small change is more than the arithmetic ever could, and else nobody says it.

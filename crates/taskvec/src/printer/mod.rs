@@ -73,8 +73,7 @@ impl Printer {
         }
     }
 
-    /// A printer that prints nothing, for tests.
-    #[cfg(test)]
+    /// A printer that prints nothing.
     pub(crate) fn silent() -> Self {
         Self {
             verbosity: Verbosity::Quiet,

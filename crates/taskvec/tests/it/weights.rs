@@ -217,3 +217,29 @@ fn quiet_says_nothing_and_verbose_says_more() {
     let verbose = here.output("extract -v --tuned tuned --base base -o b");
     assert!(String::from_utf8_lossy(&verbose.stderr).contains("tuned: 3 tensors"));
 }
+
+#[test]
+fn auto_takes_the_smallest_type_that_loses_nothing() {
+    let here = Workplace::new();
+    model(&here.path("a"), "Tiny", &tensors(1.0, 0.5));
+    model(&here.path("b"), "Tiny", &tensors(1.0, 0.25));
+    model(&here.path("c"), "Tiny", &tensors(0.1, 0.3));
+    for (expression, dtype) in [("a - b", "BF16"), ("a - c", "F64"), ("a - a", "BF16")] {
+        let command = format!(
+            "write '{expression}' --let a=a --let b=b --let c=c --dtype auto --overwrite -o v.safetensors"
+        );
+        let run = here.output(&command);
+        assert!(run.status.success(), "{}", here.rendered(&run));
+        let said = String::from_utf8(run.stderr).unwrap();
+        assert!(said.contains("holds every element exactly"), "{said}");
+        let bytes = std::fs::read(here.path("v.safetensors")).unwrap();
+        let header = String::from_utf8_lossy(&bytes);
+        assert!(
+            header.contains(&format!("\"dtype\":\"{dtype}\"")),
+            "{expression}: {header}"
+        );
+    }
+    let run = here.output("write a --let a=a --dtype auto -o copy");
+    assert_eq!(run.status.code(), Some(1));
+    assert!(!here.path("copy").exists());
+}
