@@ -4,9 +4,11 @@
     python3 bench/merge/peers.py --mergekit PATH/mergekit-yaml [--rounds 3] [--only linear,ties]
 
 `--mergekit` is the program of an environment with mergekit 0.1.5 (`pip install mergekit==0.1.5`). Every row is what a user
-types: a whole process with its start and its imports, writing bf16, no waiting for the disk. taskvec is timed with
+types: a whole process with its start and its imports, writing bf16. `taskvec write` ends when its output is on the disk,
+the others when it is in the page cache, except where the row says `sync`. taskvec is timed with
 `--allow-strangers`: the checkpoints are noise, and the test for relatives is timed in the row `check`. Outputs are removed
-before each run; inputs are read once before the first. Figures are medians of wall time; memory is the most of any run.
+before each run, the disk is let come to rest, and inputs are read, so that what one program leaves behind does not slow
+the next. Figures are medians of wall time; memory is the most of any run.
 """
 
 import argparse
@@ -70,6 +72,8 @@ def merges(data: Path) -> dict[str, tuple[str, str]]:
 
 
 class Run:
+    inputs: list[str] = []
+
     def __init__(self, command: list[str], output: Path | None = None):
         self.command, self.output = command, output
         self.seconds: list[float] = []
@@ -78,6 +82,8 @@ class Run:
     def once(self) -> None:
         if self.output:
             subprocess.run(["rm", "-rf", str(self.output)], check=True)
+        subprocess.run(["sync"], check=True)
+        subprocess.run(["cat", *self.inputs], check=True, stdout=subprocess.DEVNULL)
         began = time.perf_counter()
         process = subprocess.Popen(self.command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         errors = process.stderr.read()
@@ -113,7 +119,7 @@ def main() -> None:
     wanted = arguments.only.split(",") if arguments.only else None
     try:
         inputs = sorted(str(path) for name in ("target", "grpo", "sft") for path in (data / name).glob("*.safetensors"))
-        subprocess.run(["cat", *inputs], check=True, stdout=subprocess.DEVNULL)
+        Run.inputs = inputs
         print("| work | taskvec s | beside it s | ratio | taskvec MiB | beside it MiB |\n|---|---|---|---|---|---|", flush=True)
 
         def row(name: str, ours: Run, other: Run, label: str) -> None:
@@ -133,8 +139,8 @@ def main() -> None:
         row(
             "target + (grpo - sft)",
             Run([*write, everything["linear"][0]], scratch / "out"),
-            Run(["cp", "-r", str(data / "target"), str(scratch / "copy")], scratch / "copy"),
-            "cp -r",
+            Run(["sh", "-c", f"cp -r '{data}/target' '{scratch}/copy' && sync"], scratch / "copy"),
+            "cp -r and sync",
         )
         pair = [path for path in inputs if "/target/" not in path]
         cat = lambda files: Run(["sh", "-c", 'cat "$@" > /dev/null', "sh", *files])

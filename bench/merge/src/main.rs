@@ -5,8 +5,8 @@
 //! ```
 //!
 //! The merge runs in a process of its own, this program started again, which does what `taskvec write` does; the wall
-//! time is that of the whole process. Neither side waits for the disk. Runs alternate, and both outputs are removed
-//! before each. The checkpoints, 9.3 GB, stay in DIR (default `target/bench-merge`).
+//! time is that of the whole process. Neither side waits for the disk. Runs alternate; before each, both outputs are
+//! removed and the disk is let come to rest. The checkpoints, 9.3 GB, stay in DIR (default `target/bench-merge`).
 
 #![allow(clippy::print_stdout, reason = "printing is what a benchmark is for")]
 
@@ -120,6 +120,8 @@ fn compare(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
                 fs::remove_dir_all(directory)?;
             }
         }
+        // What earlier runs left to be written to the disk would be paid for by the next.
+        Command::new("sync").status()?;
         Ok(())
     };
     let (mut merges, mut copies, mut peak) = (Vec::new(), Vec::new(), 0u64);

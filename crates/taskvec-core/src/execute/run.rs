@@ -234,6 +234,15 @@ struct Unit {
     length: usize,
 }
 
+/// What one thread works in.
+#[derive(Default)]
+struct Buffers {
+    workspace: Workspace,
+    /// Blocks of a survey are short: in the same buffers they would shrink what the next chunk has to grow, and clear, again.
+    surveyed: Workspace,
+    copied: Vec<u8>,
+}
+
 /// Stops the others when a thread panics, so that none waits for it.
 struct StopOnPanic<'a>(&'a AtomicBool);
 
@@ -253,8 +262,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Run<'_> {
     fn work(&self, first_lane: usize) {
         let _guard = StopOnPanic(&self.stopped);
-        let mut workspace = Workspace::default();
-        let mut copied = Vec::new();
+        let mut buffers = Buffers::default();
         let mut lanes = (0..self.cursors.len())
             .map(|offset| &self.cursors[(first_lane + offset) % self.cursors.len()]);
         let mut lane = lanes.next();
@@ -266,7 +274,7 @@ impl Run<'_> {
                     drop(unit);
                     Err(Error::Cancelled)
                 }
-                Some(unit) => self.perform(&unit, &mut workspace, &mut copied),
+                Some(unit) => self.perform(&unit, &mut buffers),
                 None => {
                     lane = lanes.next();
                     continue;
@@ -367,7 +375,12 @@ impl Run<'_> {
         }
     }
 
-    fn perform(&self, unit: &Unit, workspace: &mut Workspace, copied: &mut Vec<u8>) -> Result<()> {
+    fn perform(&self, unit: &Unit, buffers: &mut Buffers) -> Result<()> {
+        let Buffers {
+            workspace,
+            surveyed,
+            copied,
+        } = buffers;
         let tensor = &*unit.tensor;
         match &tensor.job {
             Job::Copy {
@@ -405,14 +418,14 @@ impl Run<'_> {
                 };
                 self.deliver(tensor.index, part)?;
                 match survey {
-                    Some(survey) => self.survey(unit, survey, &known, workspace),
+                    Some(survey) => self.survey(unit, survey, &known, surveyed),
                     None => Ok(()),
                 }
             }
             Job::Survey(survey) => {
                 let computation = &survey.computation;
                 if let Some(known) = self.reach(tensor, unit, computation, workspace)? {
-                    self.survey(unit, survey, &known, workspace)?;
+                    self.survey(unit, survey, &known, surveyed)?;
                     self.advance((unit.length * computation.root_size()) as u64);
                 }
                 Ok(())

@@ -3,6 +3,7 @@
 //! Every key that mergekit 0.1.5 has is known here, read or refused by its name; any other is an error, where mergekit
 //! passes over it.
 
+use std::fmt;
 use std::path::Path;
 
 use super::error::{ConfigProblem, Position};
@@ -37,7 +38,26 @@ pub(super) enum TokenizerSource {
 #[derive(Debug, Clone)]
 pub(super) struct Model {
     pub(super) reference: Reference,
+    /// A vector that is added to it.
+    pub(super) adapter: Option<Reference>,
     pub(super) at: Position,
+}
+
+impl Model {
+    /// Whether both name the same weights.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        self.reference == other.reference && self.adapter == other.adapter
+    }
+}
+
+impl fmt::Display for Model {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.reference.fmt(formatter)?;
+        match &self.adapter {
+            Some(adapter) => write!(formatter, "+{adapter}"),
+            None => Ok(()),
+        }
+    }
 }
 
 /// Models that are merged over a range of layers.
@@ -290,10 +310,19 @@ impl Model {
         if node.is_null() || text.is_empty() {
             return Err(expected("model", "a path or a name on the Hub", node));
         }
-        if text.contains('+') {
-            return Err(adapter(node.at, text));
-        }
         let at = node.at;
+        if let Some((model, adapter)) = text.split_once('+') {
+            let part = |text: &str| {
+                Self::read(&Node {
+                    value: Value::Scalar {
+                        text: text.to_owned(),
+                        plain: false,
+                    },
+                    at,
+                })
+            };
+            return part(model)?.with_adapter(part(adapter)?);
+        }
         let refuse = |reason: &str| invalid(at, format!("`{text}` names no model: {reason}"));
         let (path, revision) = match text.split_once('@') {
             None => (text.as_str(), None),
@@ -303,8 +332,11 @@ impl Model {
             if revision.is_some() {
                 return Err(refuse("a directory has no revision"));
             }
-            let reference = Reference::Path(path.into());
-            return Ok(Self { reference, at });
+            return Ok(Self {
+                reference: Reference::Path(path.into()),
+                adapter: None,
+                at,
+            });
         }
         let is_hub = path.split('/').count() == 2
             && !path.starts_with(['.', '~', '/'])
@@ -317,7 +349,26 @@ impl Model {
         let reference = written
             .parse()
             .map_err(|error| refuse(&format!("{error}")))?;
-        Ok(Self { reference, at })
+        Ok(Self {
+            reference,
+            adapter: None,
+            at,
+        })
+    }
+
+    fn with_adapter(self, adapter: Self) -> Result<Self, Fault> {
+        if self.adapter.is_some() || adapter.adapter.is_some() {
+            return Err(unsupported(
+                adapter.at,
+                "more than one adapter on a model",
+                "a model takes one",
+                Some("write the expression itself: adapters are vectors, and add up"),
+            ));
+        }
+        Ok(Self {
+            adapter: Some(adapter.reference),
+            ..self
+        })
     }
 
     fn read_table(node: &Node) -> Result<Self, Fault> {
@@ -328,11 +379,9 @@ impl Model {
             None,
         )?;
         let model = fields.require("model")?;
-        if let Some(lora) = fields.take("lora") {
-            return Err(adapter(lora.at, &lora.describe().replace('`', "")));
-        }
+        let adapter = fields.take("lora").filter(|node| !node.is_null());
         fields.finish()?;
-        match &model.value {
+        let read = match &model.value {
             Value::Mapping(_) => {
                 let mut fields = Fields::of("`model`", model)?;
                 let path = fields.require("path")?;
@@ -351,17 +400,12 @@ impl Model {
                 })
             }
             _ => Self::read(model),
+        }?;
+        match adapter {
+            Some(adapter) => read.with_adapter(Self::read(adapter)?),
+            None => Ok(read),
         }
     }
-}
-
-fn adapter(at: Position, text: &str) -> Fault {
-    unsupported(
-        at,
-        format!("an adapter on a model, `{text}`,"),
-        "adapters are not merged into models on the way",
-        Some("merge it with peft's `merge_and_unload()` and name the result"),
-    )
 }
 
 impl Slice {

@@ -96,7 +96,7 @@ pub fn translate(text: &str, file: &str, library: &Library) -> Result<Merge> {
     check(&config, method).map_err(refuse)?;
     let donor = donor(&config);
     if let Some(TokenizerSource::Model(model)) = &config.tokenizer
-        && model.reference != donor.reference
+        && !model.is(donor)
     {
         return Err(refuse(unsupported(
             model.at,
@@ -108,7 +108,7 @@ pub fn translate(text: &str, file: &str, library: &Library) -> Result<Merge> {
     let checkpoint = Checkpoint::open(&donor.reference, library)?;
     let mut names = Names::default();
     // The base first, for it keeps the name it has.
-    names.of(&donor.reference);
+    names.of(donor);
     let mut writer = Writer {
         config: &config,
         method,
@@ -142,9 +142,9 @@ fn check(config: &Config, method: &Method) -> Result<(), Fault> {
             method.check_settings(&source.settings)?;
             if slice.sources[..index]
                 .iter()
-                .any(|earlier| earlier.model.reference == source.model.reference)
+                .any(|earlier| earlier.model.is(&source.model))
             {
-                let reason = format!("the model `{}` is given twice", source.model.reference);
+                let reason = format!("the model `{}` is given twice", source.model);
                 return Err(invalid(source.model.at, reason));
             }
             if source.layers != slice.sources[0].layers {
@@ -164,10 +164,7 @@ fn check(config: &Config, method: &Method) -> Result<(), Fault> {
             (Some(base), Base::Required | Base::Optional)
                 if slice.sources[0].layers.is_some() && source_of(slice, base).is_none() =>
             {
-                let reason = format!(
-                    "the base model `{}` is no source of this slice",
-                    base.reference
-                );
+                let reason = format!("the base model `{base}` is no source of this slice");
                 return Err(invalid(slice.at, reason));
             }
             _ => {}
@@ -177,10 +174,7 @@ fn check(config: &Config, method: &Method) -> Result<(), Fault> {
 }
 
 fn source_of<'a>(slice: &'a Slice, model: &Model) -> Option<&'a Source> {
-    slice
-        .sources
-        .iter()
-        .find(|source| source.model.reference == model.reference)
+    slice.sources.iter().find(|source| source.model.is(model))
 }
 
 /// The model whose config and tokenizer the result takes.
@@ -220,7 +214,7 @@ impl Writer<'_> {
             };
             parts.push((expression, selection));
         }
-        let donor = self.names.of(&self.donor.reference);
+        let donor = self.names.of(self.donor);
         Ok(match parts.as_slice() {
             [(expression, _)] if first_name(expression) == donor => expression.clone(),
             [(expression, _)] => format!("{donor} + (({expression}) - {donor})"),
@@ -324,14 +318,14 @@ impl Writer<'_> {
     fn slice(&mut self, slice: &Slice, range: Option<(&str, u32, u32)>) -> Result<String, Fault> {
         let shared: [&Settings; 2] = [&slice.settings, &self.config.settings];
         let base = slice.base.as_ref().or(self.config.base.as_ref());
-        let is_base = |model: &Model| base.is_some_and(|base| base.reference == model.reference);
+        let is_base = |model: &Model| base.is_some_and(|base| base.is(model));
         let mut models: Vec<Input<'_>> = Vec::new();
         for source in &slice.sources {
             if self.method.base != Base::Input && is_base(&source.model) {
                 continue;
             }
             let input = Input {
-                name: self.names.of(&source.model.reference),
+                name: self.names.of(&source.model),
                 levels: levels(Some(source), &shared),
             };
             // The result takes its config from the leftmost model.
@@ -343,7 +337,7 @@ impl Writer<'_> {
         }
         let mut name = None;
         if let Some(base) = base {
-            let base_name = self.names.of(&base.reference);
+            let base_name = self.names.of(base);
             // mergekit adds the base to `models`, and not to the sources of a slice.
             let joins = slice.sources[0].layers.is_none() && source_of(slice, base).is_none();
             if self.method.base != Base::Input {
@@ -400,7 +394,16 @@ struct Names {
 }
 
 impl Names {
-    fn of(&mut self, reference: &Reference) -> String {
+    /// What stands for a model in an expression: its name, or its sum with an adapter.
+    fn of(&mut self, model: &Model) -> String {
+        let name = self.named(&model.reference);
+        match &model.adapter {
+            Some(adapter) => format!("({name} + {})", self.named(adapter)),
+            None => name,
+        }
+    }
+
+    fn named(&mut self, reference: &Reference) -> String {
         let known = self
             .bindings
             .names

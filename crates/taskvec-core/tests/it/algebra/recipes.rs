@@ -315,8 +315,8 @@ fn what_is_not_supported_is_refused_by_name_and_line() {
         (based("model_stock", "parameters: {filter_wise: true}"), 4, "`filter_wise: true` is not supported"),
         (based("nuslerp", "parameters: {weight: 1, nuslerp_flatten: false}"), 4, "`nuslerp_flatten: false` is not supported"),
         ("merge_method: ties\nmodels: [model: mem:sft]".into(), 2, "`ties` needs a `base_model`"),
-        ("merge_method: linear\nmodels:\n- model: mem:sft+x".into(), 3, "an adapter on a model, `mem:sft+x`, is not supported"),
-        ("merge_method: linear\nmodels:\n- model: {model: a, lora: b}".into(), 3, "an adapter on a model, `b`, is not supported"),
+        ("merge_method: linear\nmodels:\n- model: mem:sft+mem:x+mem:y".into(), 3, "more than one adapter on a model is not supported"),
+        ("merge_method: linear\nmodels:\n- model: {model: mem:sft+mem:x, lora: mem:y}".into(), 3, "more than one adapter on a model is not supported"),
         ("merge_method: linear\nmodels:\n- model: mem:sft\n- model: mem:sft".into(), 4, "the model `mem:sft` is given twice"),
         (slices(&[(0, 1), (0, 2)]), 4, "a slice that begins with layer 0 where layer 1 follows is not supported"),
         (slices(&[(0, 1)]), 3, "a merge of 1 of 2 layers is not supported"),
@@ -364,4 +364,39 @@ fn names_come_from_paths_and_never_clash() {
         .collect();
     assert_eq!(merge.expression.to_string(), "mean(a, a_2, f32_b)");
     assert_eq!(names["f32_b"], "tests/goldens/mergekit/f32-b.safetensors");
+}
+
+#[test]
+fn an_adapter_on_a_model_is_a_sum() {
+    let peft = "tests/goldens/peft";
+    let bindings = Bindings::default()
+        .with(
+            "model",
+            format!("{peft}/qwen2.safetensors").parse().unwrap(),
+        )
+        .with("adapter", format!("{peft}/lora").parse().unwrap());
+    let expected = Plan::build(
+        &"model + adapter".parse().unwrap(),
+        &bindings,
+        &Library::default(),
+        &PlanOptions::default(),
+    )
+    .unwrap()
+    .load_all()
+    .unwrap();
+    for model in [
+        format!("{peft}/qwen2.safetensors+{peft}/lora"),
+        format!("{{model: {peft}/qwen2.safetensors, lora: {peft}/lora}}"),
+        format!(
+            "{{model: {{path: {peft}/qwen2.safetensors}}, lora: {{model: {{path: {peft}/lora}}}}}}"
+        ),
+    ] {
+        let yaml = format!(
+            "merge_method: linear\nmodels:\n- model: {model}\n  parameters: {{weight: 1}}\n"
+        );
+        let merge = translate(&yaml, "merge.yml", &Library::default())
+            .unwrap_or_else(|error| panic!("{model}: {error}"));
+        let found = plan(&merge, &Library::default()).load_all().unwrap();
+        assert!(found == expected, "{model}: {}", merge.expression);
+    }
 }
