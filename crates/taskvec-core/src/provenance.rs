@@ -9,7 +9,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::checkpoint::CheckpointKind;
+use crate::checkpoint::{Checkpoint, CheckpointKind};
 use crate::content_hash::ContentHash;
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
@@ -89,6 +89,18 @@ pub struct InputRecord {
     pub revision: Option<String>,
     /// Its weight files.
     pub files: Vec<FileRecord>,
+}
+
+impl InputRecord {
+    /// The record of a checkpoint that an expression names so.
+    pub fn of(name: &str, checkpoint: &Checkpoint) -> Self {
+        Self {
+            name: name.to_owned(),
+            reference: checkpoint.reference().to_string(),
+            revision: None,
+            files: checkpoint.file_records(),
+        }
+    }
 }
 
 /// A weight file as it was when it was read.

@@ -170,6 +170,21 @@ impl Refusal {
     }
 }
 
+/// Passes an outcome on; says of cancelled work what was kept, such as `nothing was written`.
+///
+/// # Errors
+///
+/// The outcome's own, and [`Refusal::Interrupted`].
+pub(crate) fn unless_interrupted<T>(
+    outcome: taskvec_core::Result<T>,
+    kept: impl Into<String>,
+) -> anyhow::Result<T> {
+    outcome.map_err(|error| match error {
+        taskvec_core::Error::Cancelled => Refusal::Interrupted { kept: kept.into() }.into(),
+        error => error.into(),
+    })
+}
+
 /// Sentences on lines of their own below a message; the first few of many.
 fn listed(sentences: &[String]) -> String {
     const SHOWN: usize = 20;

@@ -24,12 +24,7 @@ pub(crate) fn provenance(plan: &Plan) -> Provenance {
     provenance.aliases = plan.aliases().clone();
     provenance.inputs = plan
         .inputs()
-        .map(|(name, checkpoint)| InputRecord {
-            name: name.to_owned(),
-            reference: checkpoint.reference().to_string(),
-            revision: None,
-            files: checkpoint.file_records(),
-        })
+        .map(|(name, checkpoint)| InputRecord::of(name, checkpoint))
         .collect();
     provenance
 }

@@ -12,8 +12,7 @@ use std::sync::Arc;
 
 use super::trim::{Action, DENSITY, Trim};
 use super::{
-    Arguments, Method, OperandBlock, OperandKinds, Operation, Parameter, ParameterType, Range,
-    Signature, StreamingMethod, TensorContext,
+    Arguments, Method, OperandKinds, Operation, Parameter, ParameterType, Range, Signature,
 };
 use crate::coefficient::Coefficient;
 
@@ -28,9 +27,9 @@ pub(super) const METHOD: Method = Method {
     },
     build: |arguments| {
         let [outliers, rest] = masks(arguments);
-        Ok(Operation::Streaming(Arc::new(Breadcrumbs {
-            outliers: Arc::new(outliers),
-            rest,
+        Ok(Operation::Streaming(Arc::new(Trim {
+            after: Some(Arc::new(outliers)),
+            ..rest
         })))
     },
 };
@@ -51,49 +50,12 @@ pub(super) fn masks(arguments: &Arguments) -> [Trim; 2] {
             action: Action::Drop {
                 remaining: density.clone(),
             },
+            after: None,
         },
         Trim {
             share: density,
             action: Action::Keep { least: 0 },
+            after: None,
         },
     ]
-}
-
-struct Breadcrumbs {
-    outliers: Arc<Trim>,
-    rest: Trim,
-}
-
-impl StreamingMethod for Breadcrumbs {
-    fn preparations(&self, _operand: usize) -> Vec<Arc<dyn StreamingMethod>> {
-        vec![Arc::<Trim>::clone(&self.outliers)]
-    }
-
-    fn passes(&self) -> usize {
-        self.rest.passes()
-    }
-
-    fn observe(
-        &self,
-        pass: usize,
-        tensor: TensorContext<'_>,
-        known: &[Vec<f64>],
-        block: OperandBlock<'_>,
-    ) -> Vec<f64> {
-        self.rest.observe(pass, tensor, known, block)
-    }
-
-    fn merge(&self, pass: usize, total: &mut Vec<f64>, partial: &[f64]) {
-        self.rest.merge(pass, total, partial);
-    }
-
-    fn emit(
-        &self,
-        tensor: TensorContext<'_>,
-        known: &[Vec<f64>],
-        block: OperandBlock<'_>,
-        output: &mut [f32],
-    ) {
-        self.rest.emit(tensor, known, block, output);
-    }
 }

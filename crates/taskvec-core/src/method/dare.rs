@@ -54,20 +54,6 @@ pub(super) struct Dare {
 }
 
 impl StreamingMethod for Dare {
-    fn passes(&self) -> usize {
-        0
-    }
-
-    fn observe(
-        &self,
-        _pass: usize,
-        _tensor: TensorContext<'_>,
-        _known: &[Vec<f64>],
-        _block: OperandBlock<'_>,
-    ) -> Vec<f64> {
-        Vec::new()
-    }
-
     fn emit(
         &self,
         tensor: TensorContext<'_>,

@@ -75,20 +75,6 @@ where
         (self.preparations)(operand)
     }
 
-    fn passes(&self) -> usize {
-        0
-    }
-
-    fn observe(
-        &self,
-        _pass: usize,
-        _tensor: TensorContext<'_>,
-        _known: &[Vec<f64>],
-        _block: OperandBlock<'_>,
-    ) -> Vec<f64> {
-        Vec::new()
-    }
-
     fn emit(
         &self,
         _tensor: TensorContext<'_>,

@@ -171,16 +171,20 @@ pub(crate) trait StreamingMethod: Send + Sync {
     }
 
     /// Passes over the operands before the first output.
-    fn passes(&self) -> usize;
+    fn passes(&self) -> usize {
+        0
+    }
 
     /// What pass `pass` needs to know of one block. `known` holds the outcome of each earlier pass.
     fn observe(
         &self,
-        pass: usize,
-        tensor: TensorContext<'_>,
-        known: &[Vec<f64>],
-        block: OperandBlock<'_>,
-    ) -> Vec<f64>;
+        _pass: usize,
+        _tensor: TensorContext<'_>,
+        _known: &[Vec<f64>],
+        _block: OperandBlock<'_>,
+    ) -> Vec<f64> {
+        Vec::new()
+    }
 
     /// Merges what blocks returned; element by element unless the method has another meaning in mind.
     fn merge(&self, _pass: usize, total: &mut Vec<f64>, partial: &[f64]) {
@@ -198,4 +202,24 @@ pub(crate) trait StreamingMethod: Send + Sync {
         block: OperandBlock<'_>,
         output: &mut [f32],
     );
+}
+
+/// Applies a method to tensors that are one block each, for tests of its algebra.
+#[cfg(test)]
+fn apply(method: &dyn StreamingMethod, operands: &[&[f32]]) -> Vec<f32> {
+    let mut output = vec![f32::NAN; operands[0].len()];
+    let tensor = TensorContext {
+        name: "w",
+        elements: output.len() as u64,
+    };
+    let block = OperandBlock {
+        offset: 0,
+        operands,
+    };
+    let mut known = Vec::new();
+    for pass in 0..method.passes() {
+        known.push(method.observe(pass, tensor, &known, block));
+    }
+    method.emit(tensor, &known, block, &mut output);
+    output
 }

@@ -49,20 +49,6 @@ impl NearSwap {
 }
 
 impl StreamingMethod for NearSwap {
-    fn passes(&self) -> usize {
-        0
-    }
-
-    fn observe(
-        &self,
-        _pass: usize,
-        _tensor: TensorContext<'_>,
-        _known: &[Vec<f64>],
-        _block: OperandBlock<'_>,
-    ) -> Vec<f64> {
-        Vec::new()
-    }
-
     fn emit(
         &self,
         _tensor: TensorContext<'_>,

@@ -41,20 +41,6 @@ struct Ram {
 }
 
 impl StreamingMethod for Ram {
-    fn passes(&self) -> usize {
-        0
-    }
-
-    fn observe(
-        &self,
-        _pass: usize,
-        _tensor: TensorContext<'_>,
-        _known: &[Vec<f64>],
-        _block: OperandBlock<'_>,
-    ) -> Vec<f64> {
-        Vec::new()
-    }
-
     fn emit(
         &self,
         _tensor: TensorContext<'_>,

@@ -180,21 +180,7 @@ mod tests {
         let method = Sce {
             density: Coefficient::ratio(density.0, density.1).unwrap(),
         };
-        let mut output = vec![f32::NAN; operands[0].len()];
-        let tensor = TensorContext {
-            name: "w",
-            elements: output.len() as u64,
-        };
-        let block = OperandBlock {
-            offset: 0,
-            operands,
-        };
-        let mut known = Vec::new();
-        for pass in 0..method.passes() {
-            known.push(method.observe(pass, tensor, &known, block));
-        }
-        method.emit(tensor, &known, block, &mut output);
-        output
+        crate::method::apply(&method, operands)
     }
 
     #[test]

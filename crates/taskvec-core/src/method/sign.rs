@@ -24,20 +24,6 @@ pub(super) const METHOD: Method = Method {
 struct Sign;
 
 impl StreamingMethod for Sign {
-    fn passes(&self) -> usize {
-        0
-    }
-
-    fn observe(
-        &self,
-        _pass: usize,
-        _tensor: TensorContext<'_>,
-        _known: &[Vec<f64>],
-        _block: OperandBlock<'_>,
-    ) -> Vec<f64> {
-        Vec::new()
-    }
-
     fn emit(
         &self,
         _tensor: TensorContext<'_>,

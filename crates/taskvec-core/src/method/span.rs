@@ -119,19 +119,7 @@ impl<M: SpanMethod> StreamingMethod for InSpan<M> {
 /// Applies a method to whole tensors, for tests of its algebra.
 #[cfg(test)]
 pub(super) fn apply<M: SpanMethod>(method: M, operands: &[&[f32]]) -> Vec<f32> {
-    let method = InSpan(method);
-    let mut output = vec![f32::NAN; operands[0].len()];
-    let tensor = TensorContext {
-        name: "w",
-        elements: output.len() as u64,
-    };
-    let block = OperandBlock {
-        offset: 0,
-        operands,
-    };
-    let known = [method.observe(0, tensor, &[], block)];
-    method.emit(tensor, &known, block, &mut output);
-    output
+    super::apply(&InSpan(method), operands)
 }
 
 #[cfg(test)]

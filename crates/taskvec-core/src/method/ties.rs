@@ -28,6 +28,7 @@ pub(super) const METHOD: Method = Method {
             vec![Arc::new(Trim {
                 share: share.clone(),
                 action: Action::Keep { least: 1 },
+                after: None,
             })]
         };
         Ok(Operation::Streaming(Arc::new(Elect {

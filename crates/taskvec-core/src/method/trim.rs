@@ -30,6 +30,7 @@ pub(super) const METHOD: Method = Method {
         Ok(Operation::Streaming(Arc::new(Trim {
             share: arguments.real("density"),
             action: Action::Keep { least: 1 },
+            after: None,
         })))
     },
 };
@@ -45,6 +46,8 @@ pub(super) const DENSITY: Parameter = Parameter {
 pub(super) struct Trim {
     pub(super) share: Coefficient,
     pub(super) action: Action,
+    /// What the vector goes through first.
+    pub(super) after: Option<Arc<Trim>>,
 }
 
 /// What is done with the largest elements.
@@ -74,6 +77,12 @@ impl Trim {
 }
 
 impl StreamingMethod for Trim {
+    fn preparations(&self, _operand: usize) -> Vec<Arc<dyn StreamingMethod>> {
+        (self.after.iter().cloned())
+            .map(|trim| -> Arc<dyn StreamingMethod> { trim })
+            .collect()
+    }
+
     fn passes(&self) -> usize {
         largest::PASSES
     }

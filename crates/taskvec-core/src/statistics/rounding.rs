@@ -27,10 +27,7 @@ impl Rounding {
     ///
     /// All three have one length; no `origin` is an origin of zeros.
     pub(crate) fn of(change: &[f32], origin: Option<&[f32]>, stored: &[f32]) -> Self {
-        match origin {
-            Some(origin) => rounding(change, origin, stored),
-            None => rounding_from_zero(change, stored),
-        }
+        rounding(change, origin, stored)
     }
 
     /// `‖r − d‖ / ‖d‖`: the length of what rounding adds, along `d` and across it. None where nothing changes or
@@ -93,28 +90,18 @@ impl RoundingEstimate {
 }
 
 #[multiversion(targets("x86_64+avx2"))]
-fn rounding(change: &[f32], origin: &[f32], stored: &[f32]) -> Rounding {
+fn rounding(change: &[f32], origin: Option<&[f32]>, stored: &[f32]) -> Rounding {
+    const ZEROS: [f32; LANES] = [0.0; LANES];
     let mut found = Lanes::default();
-    let ((changes, d), (origins, o), (stores, s)) = (
-        change.as_chunks::<LANES>(),
-        origin.as_chunks::<LANES>(),
-        stored.as_chunks::<LANES>(),
-    );
-    for ((change, origin), stored) in changes.iter().zip(origins).zip(stores) {
+    let ((changes, change), (stores, stored)) =
+        (change.as_chunks::<LANES>(), stored.as_chunks::<LANES>());
+    let origin = origin.map(<[f32]>::as_chunks::<LANES>);
+    for (index, (change, stored)) in changes.iter().zip(stores).enumerate() {
+        let origin = origin.map_or(&ZEROS, |(origins, _)| &origins[index]);
         found.add(change, origin, stored);
     }
-    found.add(d, o, s);
-    found.total()
-}
-
-#[multiversion(targets("x86_64+avx2"))]
-fn rounding_from_zero(change: &[f32], stored: &[f32]) -> Rounding {
-    let mut found = Lanes::default();
-    let ((changes, d), (stores, s)) = (change.as_chunks::<LANES>(), stored.as_chunks::<LANES>());
-    for (change, stored) in changes.iter().zip(stores) {
-        found.add(change, &[0.0; LANES], stored);
-    }
-    found.add(d, &[0.0; LANES][..d.len()], s);
+    let origin = origin.map_or(&ZEROS[..change.len()], |(_, origin)| origin);
+    found.add(change, origin, stored);
     found.total()
 }
 

@@ -236,23 +236,16 @@ fn adapter_config() {
     let golden = std::path::Path::new("tests/goldens/peft/patterns");
     let json = fs::read(golden.join("adapter_config.json")).unwrap();
     let words = [
-        "{",
-        "}",
-        "[",
-        "]",
-        "\"",
-        ":",
-        ",",
-        "null",
-        "true",
-        "-1",
-        "1e999",
-        "18446744073709551615",
-        "\"r\":0",
-        "\"use_dora\":true",
-        "\"rank_pattern\":{\"(\":1}",
-        "\"lora_alpha\":-1e-400",
-    ];
+        &JSON_WORDS[..],
+        &[
+            "true",
+            "\"r\":0",
+            "\"use_dora\":true",
+            "\"rank_pattern\":{\"(\":1}",
+            "\"lora_alpha\":-1e-400",
+        ],
+    ]
+    .concat();
     let scratch = tempfile::tempdir().unwrap();
     let weights = "adapter_model.safetensors";
     fs::copy(golden.join(weights), scratch.path().join(weights)).unwrap();

@@ -66,12 +66,4 @@ impl Puzzle for DateUnderstanding {
             question_first: false,
         }
     }
-
-    fn people(&self) -> Vec<usize> {
-        Vec::new()
-    }
-
-    fn things(&self) -> Vec<usize> {
-        Vec::new()
-    }
 }

@@ -51,12 +51,4 @@ impl Puzzle for MultistepArithmetic {
             question_first: false,
         }
     }
-
-    fn people(&self) -> Vec<usize> {
-        Vec::new()
-    }
-
-    fn things(&self) -> Vec<usize> {
-        Vec::new()
-    }
 }

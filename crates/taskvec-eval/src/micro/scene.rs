@@ -39,9 +39,13 @@ pub(super) trait Puzzle {
         }
     }
     /// Indices of the people who occur, the one whom pronouns point at first.
-    fn people(&self) -> Vec<usize>;
+    fn people(&self) -> Vec<usize> {
+        Vec::new()
+    }
     /// Indices of the things that occur.
-    fn things(&self) -> Vec<usize>;
+    fn things(&self) -> Vec<usize> {
+        Vec::new()
+    }
 
     /// A sentence about somebody and something else.
     ///

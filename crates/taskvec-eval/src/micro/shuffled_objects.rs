@@ -71,12 +71,4 @@ impl Puzzle for ShuffledObjects {
             question_first: false,
         }
     }
-
-    fn people(&self) -> Vec<usize> {
-        Vec::new()
-    }
-
-    fn things(&self) -> Vec<usize> {
-        Vec::new()
-    }
 }

@@ -9,7 +9,7 @@ use taskvec_core::{Error, Expression, LineageOptions, Plan, PlanOptions, lineage
 use taskvec_lm::tokenizer::{TOKENIZER_FILE, TokenizerComparison, compare};
 
 use crate::args::check::CheckArgs;
-use crate::failure::Refusal;
+use crate::failure::unless_interrupted;
 use crate::interruption::Heeding;
 use crate::printer::Printer;
 use crate::resolution;
@@ -37,13 +37,10 @@ pub(crate) fn run(arguments: &CheckArgs, printer: &Printer) -> anyhow::Result<()
     let lineage = match &check.outcome {
         // Weights of different shapes have no distance.
         Err(_) => None,
-        Ok(plan) => match lineage(plan, &lineage_options) {
-            Err(Error::Cancelled) => {
-                let kept = "nothing was written".to_owned();
-                return Err(Refusal::Interrupted { kept }.into());
-            }
-            lineage => Some(lineage?),
-        },
+        Ok(plan) => Some(unless_interrupted(
+            lineage(plan, &lineage_options),
+            "nothing was written",
+        )?),
     };
     let report = Report {
         expression: &expression,

@@ -1,11 +1,11 @@
 use indicatif::HumanCount;
 use serde::Serialize;
 use taskvec_core::statistics::Group;
-use taskvec_core::{Error, InspectOptions, Inspection, Kind, PlanOptions, WeightStatistics};
+use taskvec_core::{InspectOptions, Inspection, Kind, PlanOptions, WeightStatistics};
 
 use super::JSON_SCHEMA;
 use crate::args::inspect::{By, InspectArgs};
-use crate::failure::Refusal;
+use crate::failure::unless_interrupted;
 use crate::interruption::Heeding;
 use crate::printer::{Align, Printer, Table, Unit};
 use crate::resolution;
@@ -27,18 +27,9 @@ pub(crate) fn run(arguments: &InspectArgs, printer: &Printer) -> anyhow::Result<
         threads: arguments.threads.threads,
         cancelled: Some(heeding.flag()),
     };
-    let inspected = taskvec_core::inspect(&plan, &options, &|progress| {
-        bar.set_total(progress.bytes_total);
-        bar.set(progress.bytes_done);
-    });
+    let inspected = taskvec_core::inspect(&plan, &options, &|progress| bar.follow(progress));
     drop(bar);
-    let inspection = match inspected {
-        Err(Error::Cancelled) => {
-            let kept = "nothing was written".to_owned();
-            return Err(Refusal::Interrupted { kept }.into());
-        }
-        inspected => inspected?,
-    };
+    let inspection = unless_interrupted(inspected, "nothing was written")?;
     let rows = rows(&inspection, arguments.by);
     if arguments.json {
         return printer.json(&Document::new(&inspection, arguments.by, &rows));

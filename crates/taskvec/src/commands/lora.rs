@@ -1,9 +1,9 @@
 use serde::Serialize;
-use taskvec_core::{Error, LeftOutReason, LoraOptions, LoraReport, PlanOptions, write_lora};
+use taskvec_core::{LeftOutReason, LoraOptions, LoraReport, PlanOptions, write_lora};
 
 use super::JSON_SCHEMA;
 use crate::args::lora::LoraArgs;
-use crate::failure::Refusal;
+use crate::failure::unless_interrupted;
 use crate::interruption::Heeding;
 use crate::printer::{Align, Printer, Table, Unit};
 use crate::resolution;
@@ -38,13 +38,7 @@ pub(crate) fn run(arguments: &LoraArgs, printer: &Printer) -> anyhow::Result<()>
         },
     );
     drop(bar);
-    let report = match written {
-        Err(Error::Cancelled) => {
-            let kept = format!("nothing was written to `{path}`");
-            return Err(Refusal::Interrupted { kept }.into());
-        }
-        written => written?,
-    };
+    let report = unless_interrupted(written, format!("nothing was written to `{path}`"))?;
     let expression = plan.expression().to_string();
     if arguments.json {
         return printer.json(&Document::new(&expression, arguments, &report));

@@ -137,12 +137,7 @@ impl<C: Serialize> Origin<'_, C> {
         provenance.inputs = self
             .plan
             .inputs()
-            .map(|(name, checkpoint)| InputRecord {
-                name: name.to_owned(),
-                reference: checkpoint.reference().to_string(),
-                revision: None,
-                files: checkpoint.file_records(),
-            })
+            .map(|(name, checkpoint)| InputRecord::of(name, checkpoint))
             .collect();
         Ok(provenance)
     }

@@ -1,10 +1,10 @@
 use serde::Serialize;
 use taskvec_core::verification::{Finding, Recomputation};
-use taskvec_core::{Error, Verification, VerifyOptions};
+use taskvec_core::{Verification, VerifyOptions};
 
 use super::JSON_SCHEMA;
 use crate::args::verify::VerifyArgs;
-use crate::failure::Refusal;
+use crate::failure::{Refusal, unless_interrupted};
 use crate::interruption::Heeding;
 use crate::printer::{Align, Printer, Table, Unit};
 use crate::resolution;
@@ -26,19 +26,10 @@ pub(crate) fn run(arguments: &VerifyArgs, printer: &Printer) -> anyhow::Result<(
         &bindings,
         &library,
         &options,
-        &|progress| {
-            bar.set_total(progress.bytes_total);
-            bar.set(progress.bytes_done);
-        },
+        &|progress| bar.follow(progress),
     );
     drop(bar);
-    let verification = match verified {
-        Err(Error::Cancelled) => {
-            let kept = "nothing was changed".to_owned();
-            return Err(Refusal::Interrupted { kept }.into());
-        }
-        verified => verified?,
-    };
+    let verification = unless_interrupted(verified, "nothing was changed")?;
     if arguments.json {
         printer.json(&Document::new(&verification))?;
     } else {

@@ -1,13 +1,13 @@
 use indicatif::HumanBytes;
 use taskvec_core::statistics::smallest_storage;
 use taskvec_core::{
-    Bindings, Dtype, Error, InspectOptions, Kind, Plan, PlanOptions, RoundingEstimate,
-    WriteOptions, WriteReport,
+    Bindings, Dtype, InspectOptions, Kind, Plan, PlanOptions, RoundingEstimate, WriteOptions,
+    WriteReport,
 };
 
 use crate::args::weights::{DestinationArgs, OutputDtype, ThreadArgs};
 use crate::args::write::WriteArgs;
-use crate::failure::Refusal;
+use crate::failure::{Refusal, unless_interrupted};
 use crate::interruption::Heeding;
 use crate::printer::{Printer, Unit};
 use crate::resolution;
@@ -63,19 +63,10 @@ pub(super) fn write(
             cancelled: Some(heeding.flag()),
             ..WriteOptions::default()
         },
-        &|progress| {
-            bar.set_total(progress.bytes_total);
-            bar.set(progress.bytes_done);
-        },
+        &|progress| bar.follow(progress),
     );
     drop(bar);
-    let report = match written {
-        Err(Error::Cancelled) => {
-            let kept = format!("nothing was written to `{path}`");
-            return Err(Refusal::Interrupted { kept }.into());
-        }
-        written => written?,
-    };
+    let report = unless_interrupted(written, format!("nothing was written to `{path}`"))?;
     warn_of_not_finite(&report, printer);
     if report.config_dtype_changed {
         printer.detail("the dtype in `config.json` was changed to that of the weights");
@@ -111,19 +102,10 @@ fn smallest_dtype(
             threads: threads.threads,
             cancelled: Some(heeding.flag()),
         },
-        &|progress| {
-            bar.set_total(progress.bytes_total);
-            bar.set(progress.bytes_done);
-        },
+        &|progress| bar.follow(progress),
     );
     drop(bar);
-    let storage = match scanned {
-        Err(Error::Cancelled) => {
-            let kept = "nothing was written".to_owned();
-            return Err(Refusal::Interrupted { kept }.into());
-        }
-        scanned => scanned?,
-    };
+    let storage = unless_interrupted(scanned, "nothing was written")?;
     printer.note(format_args!(
         "{} holds every element exactly; {:.1} % of them are zero",
         storage.dtype.name().to_lowercase(),

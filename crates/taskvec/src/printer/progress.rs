@@ -88,6 +88,12 @@ impl Progress {
         }
     }
 
+    /// Shows how far a pass over weights has come.
+    pub(crate) fn follow(&self, progress: taskvec_core::Progress) {
+        self.set_total(progress.bytes_total);
+        self.set(progress.bytes_done);
+    }
+
     /// Says how large the work is, where that became known late.
     pub(crate) fn set_total(&self, total: u64) {
         match &self.0 {

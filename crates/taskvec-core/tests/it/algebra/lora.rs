@@ -2,17 +2,18 @@
 
 use std::fs;
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
 use taskvec_core::{
-    Bindings, Dtype, Error, LeftOutReason, Library, LoraOptions, LoraReport, Plan, PlanOptions,
-    Reference, VerifyOptions, verify, write_lora,
+    Bindings, Dtype, Error, LeftOutReason, Library, LoraOptions, LoraReport, Plan, VerifyOptions,
+    verify, write_lora,
 };
 use tempfile::tempdir;
 
 use super::fixture::{Tensor, World, family};
+use super::peft::{build, golden};
 
 fn options(rank: usize) -> LoraOptions<'static> {
     LoraOptions {
@@ -21,25 +22,8 @@ fn options(rank: usize) -> LoraOptions<'static> {
     }
 }
 
-fn golden(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/goldens/peft")
-        .join(name)
-}
-
 fn plan(expression: &str, names: &[(&str, &Path)]) -> Plan {
-    let bindings = names
-        .iter()
-        .fold(Bindings::default(), |bindings, (name, path)| {
-            bindings.with(*name, Reference::Path(path.to_path_buf()))
-        });
-    Plan::build(
-        &expression.parse().unwrap(),
-        &bindings,
-        &Library::default(),
-        &PlanOptions::default(),
-    )
-    .unwrap_or_else(|error| panic!("{expression}: {error}"))
+    build(expression, names).unwrap_or_else(|error| panic!("{expression}: {error}"))
 }
 
 /// `‖one − two‖² / ‖one‖²` over the tensors of `two`.

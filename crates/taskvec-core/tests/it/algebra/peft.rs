@@ -16,13 +16,13 @@ use tempfile::tempdir;
 
 const TOLERANCE: f32 = 4.0 * f32::EPSILON;
 
-fn golden(name: &str) -> PathBuf {
+pub(crate) fn golden(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
         .join("tests/goldens/peft")
         .join(name)
 }
 
-fn build(expression: &str, names: &[(&str, &Path)]) -> Result<Plan, Error> {
+pub(crate) fn build(expression: &str, names: &[(&str, &Path)]) -> Result<Plan, Error> {
     let bindings = names
         .iter()
         .fold(Bindings::default(), |bindings, (name, path)| {
