@@ -1,4 +1,4 @@
-//! The decoder: Qwen2's architecture on burn, for training and inference alike.
+//! The decoder: the architecture of Qwen2, Qwen3 and Llama 3 on burn, for training and inference alike.
 //!
 //! Shapes: B = batch, T = positions in this call, S = positions in the cache and this call,
 //! C = hidden size, F = feed-forward width, H = query heads, G = key and value heads, D = width
@@ -12,7 +12,7 @@ mod rotary;
 pub(crate) use fused::exponential;
 
 pub use cache::KeyValueCache;
-pub use config::DecoderConfig;
+pub use config::{DecoderConfig, RopeScaling};
 pub use rotary::RotaryTable;
 
 use burn::module::{Module, Param};
@@ -46,6 +46,10 @@ pub struct Layer {
     pub key: Projection,
     /// `[C, G·D]`.
     pub value: Projection,
+    /// Weight of the norm of every head's query, `[D]`; Qwen3 has it.
+    pub query_norm: Option<Param<Tensor<1>>>,
+    /// Weight of the norm of every head's key, `[D]`; Qwen3 has it.
+    pub key_norm: Option<Param<Tensor<1>>>,
     /// `[H·D, C]`.
     pub output: Projection,
     /// Weight of the norm before the feed-forward network, `[C]`.
@@ -130,8 +134,10 @@ impl Decoder {
         let mut x = module::embedding(self.embedding.val(), tokens);
         for (index, layer) in self.layers.iter().enumerate() {
             let h = fused::rms_norm(x.clone(), layer.input_norm.val(), eps);
-            let query = fused::rotate(layer.query.forward(h.clone()), rotary, span);
-            let key = fused::rotate(layer.key.forward(h.clone()), rotary, span);
+            let query = normalize_heads(layer.query.forward(h.clone()), &layer.query_norm, eps);
+            let query = fused::rotate(query, rotary, span);
+            let key = normalize_heads(layer.key.forward(h.clone()), &layer.key_norm, eps);
+            let key = fused::rotate(key, rotary, span);
             let (key, value) = remember(index, key, layer.value.forward(h));
             let attended = fused::attend(query, key, value, heads, span);
             x = x + layer.output.forward(attended);
@@ -153,4 +159,16 @@ impl Decoder {
             None => hidden.matmul(self.embedding.val().transpose()),
         }
     }
+}
+
+/// RMSNorm of every head of `[B, T, N·D]`, with one weight `[D]` for all heads; nothing without a weight.
+fn normalize_heads(x: Tensor<3>, weight: &Option<Param<Tensor<1>>>, eps: f64) -> Tensor<3> {
+    let Some(weight) = weight else {
+        return x;
+    };
+    let weight = weight.val();
+    let [b, t, width] = x.dims();
+    let d = weight.dims()[0];
+    let heads = x.reshape([b, t * (width / d), d]);
+    fused::rms_norm(heads, weight, eps).reshape([b, t, width])
 }

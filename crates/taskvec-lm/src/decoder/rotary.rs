@@ -4,9 +4,12 @@ use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor, TensorData};
 
+use super::DecoderConfig;
+
 /// cos and sin of the angles of every position.
 ///
-/// The angle of position p at pair i of a head of width D is `p / θ^(2i/D)`.
+/// The angle of position p at pair i of a head of width D is `p / θ^(2i/D)`, the frequency scaled as
+/// [`RopeScaling`](super::RopeScaling) says.
 #[derive(Debug, Clone)]
 pub struct RotaryTable {
     half: usize,
@@ -16,13 +19,23 @@ pub struct RotaryTable {
 }
 
 impl RotaryTable {
-    /// A table of positions 0 to `positions`, for heads of width `head_dim`.
-    pub fn new(positions: usize, head_dim: usize, theta: f64) -> Self {
-        let half = head_dim / 2;
-        let angles = (0..positions).flat_map(|position| {
-            (0..half)
-                .map(move |pair| position as f64 / theta.powf(2.0 * pair as f64 / head_dim as f64))
-        });
+    /// A table of positions 0 to `positions` for the decoder's heads.
+    #[must_use]
+    pub fn new(positions: usize, config: &DecoderConfig) -> Self {
+        let periods: Vec<f64> = (0..config.head_dim / 2)
+            .map(|pair| {
+                let exponent = 2.0 * pair as f64 / config.head_dim as f64;
+                config.rope_scaling.apply(config.rope_theta.powf(exponent))
+            })
+            .collect();
+        Self::with_periods(positions, &periods)
+    }
+
+    /// A table of positions 0 to `positions`; pair i turns by one radian in `periods[i]` positions.
+    pub(super) fn with_periods(positions: usize, periods: &[f64]) -> Self {
+        let half = periods.len();
+        let angles = (0..positions)
+            .flat_map(|position| periods.iter().map(move |period| position as f64 / period));
         let (cos, sin): (Vec<f32>, Vec<f32>) = angles
             .map(|angle| (angle.cos() as f32, angle.sin() as f32))
             .unzip();

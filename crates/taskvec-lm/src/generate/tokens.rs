@@ -157,11 +157,7 @@ pub(super) fn rotary_for(
             limit: CACHE_BYTES,
         });
     }
-    Ok(RotaryTable::new(
-        positions,
-        decoder.config.head_dim,
-        decoder.config.rope_theta,
-    ))
+    Ok(RotaryTable::new(positions, &decoder.config))
 }
 
 /// Positions of keys and values that fit the memory set aside for a batch.

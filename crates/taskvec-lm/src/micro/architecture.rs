@@ -1,6 +1,6 @@
 //! The shape of the micro models.
 
-use crate::decoder::DecoderConfig;
+use crate::decoder::{DecoderConfig, RopeScaling};
 
 /// Longest sequence, prompt and answer together.
 pub const MAX_POSITIONS: usize = 256;
@@ -18,7 +18,9 @@ pub fn config(vocab_size: usize) -> DecoderConfig {
         head_dim: 32,
         rms_norm_eps: 1e-6,
         rope_theta: 10_000.0,
+        rope_scaling: RopeScaling::Default,
         tie_word_embeddings: true,
         attention_bias: true,
+        query_key_norm: false,
     }
 }

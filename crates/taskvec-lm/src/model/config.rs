@@ -1,12 +1,12 @@
 //! `config.json` and `generation_config.json`: what a checkpoint says about its decoder.
 //!
 //! Everything that would change the arithmetic is read or refused; what is refused is listed at once.
-//! Absent fields take the defaults of transformers' `Qwen2Config`, where they are not sizes.
+//! Absent fields take the defaults of the architecture's class in transformers, where they are not sizes.
 
 use serde_json::{Map, Value, json};
 use taskvec_core::Dtype;
 
-use crate::decoder::DecoderConfig;
+use crate::decoder::{DecoderConfig, RopeScaling};
 use crate::{Error, Result};
 
 /// The file that holds the configuration.
@@ -14,8 +14,46 @@ pub const CONFIG_FILE: &str = "config.json";
 /// The file that holds how the publisher would generate; only its end tokens are read.
 pub const GENERATION_CONFIG_FILE: &str = "generation_config.json";
 
-/// Architectures that can be loaded, as `architectures` and `model_type` name them.
-const SUPPORTED: [(&str, &str); 1] = [("Qwen2ForCausalLM", "qwen2")];
+/// Architectures that can be loaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Architecture {
+    /// Qwen2 and Qwen2.5.
+    Qwen2,
+    /// Qwen3, dense.
+    Qwen3,
+    /// Llama 2 and 3.
+    Llama,
+}
+
+impl Architecture {
+    const ALL: [Self; 3] = [Self::Qwen2, Self::Qwen3, Self::Llama];
+
+    /// As `architectures` names it.
+    fn class(self) -> &'static str {
+        match self {
+            Self::Qwen2 => "Qwen2ForCausalLM",
+            Self::Qwen3 => "Qwen3ForCausalLM",
+            Self::Llama => "LlamaForCausalLM",
+        }
+    }
+
+    /// As `model_type` names it.
+    fn model_type(self) -> &'static str {
+        match self {
+            Self::Qwen2 => "qwen2",
+            Self::Qwen3 => "qwen3",
+            Self::Llama => "llama",
+        }
+    }
+
+    /// `max_position_embeddings` where the file has none.
+    fn default_max_positions(self) -> usize {
+        match self {
+            Self::Qwen2 | Self::Qwen3 => 32_768,
+            Self::Llama => 2048,
+        }
+    }
+}
 
 /// No dimension of a published model comes near; far below what overflows in a product of three.
 const MAX_DIMENSION: u64 = 1 << 20;
@@ -90,7 +128,7 @@ impl ModelConfig {
     /// every field that is missing, out of range or asks for what is not implemented.
     pub fn parse(origin: &str, json: &Map<String, Value>) -> Result<Self> {
         let file = crate::tokenizer::path_in(origin, CONFIG_FILE);
-        check_architecture(&file, json)?;
+        let architecture = architecture(&file, json)?;
         let mut fields = Fields {
             json,
             problems: Vec::new(),
@@ -102,6 +140,7 @@ impl ModelConfig {
             fields.size_or("num_key_value_heads", MAX_DIMENSION, num_attention_heads);
         let head_dim = match fields.given("head_dim") {
             Some(_) => fields.size("head_dim", MAX_DIMENSION),
+            None if architecture == Architecture::Qwen3 => 128,
             None => {
                 if num_attention_heads > 0 && !hidden_size.is_multiple_of(num_attention_heads) {
                     fields.problems.push(format!(
@@ -121,6 +160,7 @@ impl ModelConfig {
                 "`num_attention_heads` is {num_attention_heads}, no multiple of `num_key_value_heads`, {num_key_value_heads}"
             ));
         }
+        let (rope_theta, rope_scaling) = fields.rope();
         let decoder = DecoderConfig {
             vocab_size: fields.size("vocab_size", MAX_VOCABULARY),
             hidden_size,
@@ -130,11 +170,17 @@ impl ModelConfig {
             num_key_value_heads,
             head_dim,
             rms_norm_eps: fields.positive("rms_norm_eps", 1e-6),
-            rope_theta: fields.rope_theta(),
+            rope_theta,
+            rope_scaling,
             tie_word_embeddings: fields.truth("tie_word_embeddings", false),
-            attention_bias: true,
+            attention_bias: architecture == Architecture::Qwen2,
+            query_key_norm: architecture == Architecture::Qwen3,
         };
-        let max_positions = fields.size_or("max_position_embeddings", MAX_POSITIONS, 32_768);
+        let max_positions = fields.size_or(
+            "max_position_embeddings",
+            MAX_POSITIONS,
+            architecture.default_max_positions(),
+        );
         fields.refuse_what_is_not_implemented(decoder.num_hidden_layers);
         let eos_token_ids = fields.token_ids("eos_token_id");
         if fields.problems.is_empty() {
@@ -213,7 +259,7 @@ impl ModelConfig {
     }
 }
 
-fn check_architecture(file: &str, json: &Map<String, Value>) -> Result<()> {
+fn architecture(file: &str, json: &Map<String, Value>) -> Result<Architecture> {
     let named = json
         .get("architectures")
         .and_then(Value::as_array)
@@ -226,13 +272,15 @@ fn check_architecture(file: &str, json: &Map<String, Value>) -> Result<()> {
             .into_iter()
             .collect(),
     };
-    let known = |name: &&str| {
-        SUPPORTED
-            .iter()
-            .any(|(class, kind)| name == class || name == kind)
+    let of = |name: &str| {
+        Architecture::ALL
+            .into_iter()
+            .find(|known| name == known.class() || name == known.model_type())
     };
-    if found.len() == 1 && found.iter().all(known) {
-        return Ok(());
+    if let [name] = found[..]
+        && let Some(architecture) = of(name)
+    {
+        return Ok(architecture);
     }
     Err(Error::UnsupportedArchitecture {
         file: file.to_owned(),
@@ -241,7 +289,7 @@ fn check_architecture(file: &str, json: &Map<String, Value>) -> Result<()> {
         } else {
             found.join(", ")
         },
-        supported: SUPPORTED.map(|(class, _)| class).join(", "),
+        supported: Architecture::ALL.map(Architecture::class).join(", "),
     })
 }
 
@@ -307,36 +355,73 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// `rope_theta`, which newer files keep inside `rope_parameters`; scaled positions are refused.
-    fn rope_theta(&mut self) -> f64 {
-        for name in ["rope_parameters", "rope_scaling"] {
-            let Some(rope) = self.given(name).and_then(Value::as_object) else {
-                continue;
-            };
-            let kind = rope.get("rope_type").or_else(|| rope.get("type"));
-            if let Some(kind) = kind.filter(|kind| kind.as_str() != Some("default")) {
-                let problem = format!("`{name}` is of type {kind}, expected \"default\"");
-                self.problems.push(problem);
-            }
-            if rope.contains_key("rope_theta") {
-                return Fields {
-                    json: rope,
-                    problems: Vec::new(),
-                }
-                .positive_in(name, &mut self.problems);
-            }
-        }
-        self.positive("rope_theta", 10_000.0)
+    /// θ and scaling of rotary positions, from `rope_parameters` as newer files have it, or from `rope_theta` and
+    /// `rope_scaling`; kinds of scaling that are not implemented are refused.
+    fn rope(&mut self) -> (f64, RopeScaling) {
+        let named = ["rope_parameters", "rope_scaling"]
+            .into_iter()
+            .find_map(|name| Some((name, self.given(name)?.as_object()?)));
+        let Some((name, json)) = named else {
+            return (self.positive("rope_theta", 10_000.0), RopeScaling::Default);
+        };
+        let mut rope = Fields {
+            json,
+            problems: Vec::new(),
+        };
+        let theta = if json.contains_key("rope_theta") {
+            rope.positive("rope_theta", 10_000.0)
+        } else {
+            self.positive("rope_theta", 10_000.0)
+        };
+        let scaling = rope.rope_scaling();
+        self.problems.extend(
+            rope.problems
+                .into_iter()
+                .map(|problem| format!("in `{name}`: {problem}")),
+        );
+        (theta, scaling)
     }
 
-    fn positive_in(&mut self, parent: &str, problems: &mut Vec<String>) -> f64 {
-        let theta = self.positive("rope_theta", 10_000.0);
-        problems.extend(
+    fn rope_scaling(&mut self) -> RopeScaling {
+        let kind = self.given("rope_type").or_else(|| self.given("type"));
+        match kind.map_or(Some("default"), Value::as_str) {
+            Some("default") => RopeScaling::Default,
+            Some("linear") => RopeScaling::Linear {
+                factor: self.required_positive("factor"),
+            },
+            Some("llama3") => {
+                let low_freq_factor = self.required_positive("low_freq_factor");
+                let high_freq_factor = self.required_positive("high_freq_factor");
+                if self.problems.is_empty() && low_freq_factor >= high_freq_factor {
+                    self.problems.push(format!(
+                        "`low_freq_factor` is {low_freq_factor}, expected less than `high_freq_factor`, {high_freq_factor}"
+                    ));
+                }
+                RopeScaling::Llama3 {
+                    factor: self.required_positive("factor"),
+                    low_freq_factor,
+                    high_freq_factor,
+                    original_max_position_embeddings: self
+                        .required_positive("original_max_position_embeddings"),
+                }
+            }
+            _ => {
+                let kind = kind.unwrap_or(&Value::Null);
+                self.problems.push(format!(
+                    "`rope_type` is {kind}, expected \"default\", \"linear\" or \"llama3\""
+                ));
+                RopeScaling::Default
+            }
+        }
+    }
+
+    /// A positive number that has no default; 1 with a problem noted where it is not there.
+    fn required_positive(&mut self, name: &str) -> f64 {
+        if self.given(name).is_none() {
             self.problems
-                .drain(..)
-                .map(|problem| format!("in `{parent}`: {problem}")),
-        );
-        theta
+                .push(format!("`{name}` is missing, expected a positive number"));
+        }
+        self.positive(name, 1.0)
     }
 
     fn refuse_what_is_not_implemented(&mut self, layers: usize) {
@@ -351,6 +436,13 @@ impl<'a> Fields<'a> {
             let method = quantization.get("quant_method").unwrap_or(quantization);
             let problem = format!("`quantization_config` is {method}, expected none");
             self.problems.push(problem);
+        }
+        // No published Qwen3 or Llama 3 has them; Qwen2's files do not speak of them.
+        for name in ["attention_bias", "mlp_bias"] {
+            if self.truth(name, false) {
+                self.problems
+                    .push(format!("`{name}` is true, expected false"));
+            }
         }
         // Layers from `max_window_layers` on would attend to a window only.
         let windowed = self.truth("use_sliding_window", false)
@@ -452,9 +544,64 @@ mod tests {
         )];
         let text = edited(&edits).unwrap_err().to_string();
         assert!(
-            text.contains("type \"yarn\"")
+            text.contains("in `rope_parameters`: `rope_type` is \"yarn\"")
                 && text.contains("in `rope_parameters`: `rope_theta` is -1"),
             "{text}"
+        );
+    }
+
+    #[test]
+    fn scaled_positions_are_read() {
+        let llama = [
+            ("architectures", json!(["LlamaForCausalLM"])),
+            (
+                "rope_scaling",
+                json!({ "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+                    "original_max_position_embeddings": 8192, "rope_type": "llama3" }),
+            ),
+        ];
+        let decoder = edited(&llama).unwrap().decoder;
+        assert!(!decoder.attention_bias && !decoder.query_key_norm);
+        let scaling = RopeScaling::Llama3 {
+            factor: 8.0,
+            low_freq_factor: 1.0,
+            high_freq_factor: 4.0,
+            original_max_position_embeddings: 8192.0,
+        };
+        assert_eq!(decoder.rope_scaling, scaling);
+        // 2048 and 8192 positions a wave are where keeping ends and dividing by the factor begins.
+        let wave = |positions: f64| positions / std::f64::consts::TAU;
+        assert_eq!(scaling.apply(wave(2000.0)), wave(2000.0));
+        assert_eq!(scaling.apply(wave(8192.0)), 8.0 * wave(8192.0));
+        let between = scaling.apply(wave(4096.0)) / wave(4096.0);
+        assert!((between - 24.0 / 10.0).abs() < 1e-12, "{between}");
+        let bare = [("rope_scaling", json!({ "rope_type": "llama3" }))];
+        let text = edited(&bare).unwrap_err().to_string();
+        for field in [
+            "factor",
+            "low_freq_factor",
+            "original_max_position_embeddings",
+        ] {
+            let problem = format!("in `rope_scaling`: `{field}` is missing");
+            assert!(text.contains(&problem), "{text}");
+        }
+    }
+
+    #[test]
+    fn qwen3_normalises_its_heads() {
+        let edits = [
+            ("architectures", json!(["Qwen3ForCausalLM"])),
+            ("attention_bias", json!(false)),
+        ];
+        let decoder = edited(&edits).unwrap().decoder;
+        assert!(decoder.query_key_norm && !decoder.attention_bias);
+        assert_eq!(decoder.head_dim, 128);
+        assert!(
+            edited(&[
+                ("architectures", json!(["Qwen3ForCausalLM"])),
+                ("attention_bias", json!(true))
+            ])
+            .is_err()
         );
     }
 
@@ -473,6 +620,7 @@ mod tests {
             ("layer_types", json!(["sliding_attention"])),
             ("quantization_config", json!({ "quant_method": "awq" })),
             ("rope_scaling", json!({ "type": "linear" })),
+            ("mlp_bias", json!(true)),
         ];
         let Err(Error::InvalidConfig { file, problems }) = edited(&edits) else {
             panic!()
@@ -517,12 +665,13 @@ mod tests {
 
     #[test]
     fn other_architectures_are_refused_by_name() {
-        let text = edited(&[("architectures", json!(["LlamaForCausalLM"]))])
+        let text = edited(&[("architectures", json!(["MistralForCausalLM"]))])
             .unwrap_err()
             .to_string();
         assert_eq!(
             text,
-            "`model/config.json` describes LlamaForCausalLM, expected one of: Qwen2ForCausalLM"
+            "`model/config.json` describes MistralForCausalLM, expected one of: Qwen2ForCausalLM, \
+             Qwen3ForCausalLM, LlamaForCausalLM"
         );
         assert!(edited(&[("architectures", json!([])), ("model_type", json!("qwen2"))]).is_ok());
         assert!(

@@ -4,7 +4,7 @@
 //! A [`Model`] is loaded from a plan, that is from an expression, without anything being written;
 //! it is saved as a directory that `AutoModelForCausalLM` and `AutoTokenizer` load.
 //!
-//! Not covered: architectures other than Qwen2; computing in another type than f32.
+//! Not covered: architectures other than Qwen2's, Qwen3's and Llama's; computing in another type than f32.
 
 mod config;
 mod save;

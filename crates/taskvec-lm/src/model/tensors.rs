@@ -1,4 +1,4 @@
-//! The tensors of a Qwen2 checkpoint: names, shapes and their places in a [`Decoder`].
+//! The tensors of a checkpoint: names, shapes and their places in a [`Decoder`].
 
 use std::collections::BTreeMap;
 
@@ -47,6 +47,18 @@ pub(super) fn stored(config: &DecoderConfig) -> Vec<StoredTensor> {
                     false,
                 );
             }
+        }
+        if config.query_key_norm {
+            add(
+                name("self_attn.q_norm.weight"),
+                vec![config.head_dim],
+                false,
+            );
+            add(
+                name("self_attn.k_norm.weight"),
+                vec![config.head_dim],
+                false,
+            );
         }
         add(name("self_attn.o_proj.weight"), vec![c, query], true);
         add(name("mlp.gate_proj.weight"), vec![f, c], true);
@@ -191,17 +203,23 @@ pub(super) fn assemble(
         let gate = projection("mlp.gate", false)?;
         let up = projection("mlp.up", false)?;
         let down = projection("mlp.down", false)?;
+        let mut norm = |name: &str| -> Result<Param<Tensor<1>>> {
+            Ok(vector(take(&format!(
+                "model.layers.{layer}.{name}.weight"
+            ))?))
+        };
+        let mut head_norm = |name: &str| config.query_key_norm.then(|| norm(name)).transpose();
+        let query_norm = head_norm("self_attn.q_norm")?;
+        let key_norm = head_norm("self_attn.k_norm")?;
         layers.push(Layer {
-            input_norm: vector(take(&format!(
-                "model.layers.{layer}.input_layernorm.weight"
-            ))?),
+            input_norm: norm("input_layernorm")?,
             query,
             key,
             value,
+            query_norm,
+            key_norm,
             output,
-            post_attention_norm: vector(take(&format!(
-                "model.layers.{layer}.post_attention_layernorm.weight"
-            ))?),
+            post_attention_norm: norm("post_attention_layernorm")?,
             gate,
             up,
             down,
@@ -253,9 +271,17 @@ pub(super) fn read(decoder: &Decoder, tensor: &StoredTensor) -> Result<Vec<f32>>
                 .and_then(|index: usize| decoder.layers.get(index))
                 .ok_or_else(missing)?;
             let (stem, kind) = part.rsplit_once('.').ok_or_else(missing)?;
+            let norm = match stem {
+                "input_layernorm" => Some(&layer.input_norm),
+                "post_attention_layernorm" => Some(&layer.post_attention_norm),
+                "self_attn.q_norm" => layer.query_norm.as_ref(),
+                "self_attn.k_norm" => layer.key_norm.as_ref(),
+                _ => None,
+            };
+            if let Some(norm) = norm {
+                return values(name, norm.val());
+            }
             let projection = match stem {
-                "input_layernorm" => return values(name, layer.input_norm.val()),
-                "post_attention_layernorm" => return values(name, layer.post_attention_norm.val()),
                 "self_attn.q_proj" => &layer.query,
                 "self_attn.k_proj" => &layer.key,
                 "self_attn.v_proj" => &layer.value,

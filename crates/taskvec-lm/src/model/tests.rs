@@ -2,6 +2,7 @@ use serde_json::json;
 use taskvec_core::{Bindings, Dtype, EmbeddedDirectory, Library, OutputOptions, PlanOptions};
 
 use super::*;
+use crate::decoder::RopeScaling;
 use crate::tokenizer::train_bpe;
 use crate::train::initialization;
 
@@ -16,8 +17,10 @@ fn config() -> DecoderConfig {
         head_dim: 4,
         rms_norm_eps: 1e-6,
         rope_theta: 10_000.0,
+        rope_scaling: RopeScaling::Default,
         tie_word_embeddings: false,
         attention_bias: true,
+        query_key_norm: false,
     }
 }
 

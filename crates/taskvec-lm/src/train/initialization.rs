@@ -28,6 +28,7 @@ pub fn decoder(config: &DecoderConfig, seed: u64, device: &Device) -> Decoder {
     );
     let f = config.intermediate_size;
     let bias = config.attention_bias;
+    let norm = config.query_key_norm;
     let embedding = draws.matrix(config.vocab_size, c);
     let layers = (0..config.num_hidden_layers)
         .map(|_| Layer {
@@ -35,6 +36,8 @@ pub fn decoder(config: &DecoderConfig, seed: u64, device: &Device) -> Decoder {
             query: draws.projection(c, h, bias),
             key: draws.projection(c, g, bias),
             value: draws.projection(c, g, bias),
+            query_norm: norm.then(|| draws.constant(config.head_dim, 1.0)),
+            key_norm: norm.then(|| draws.constant(config.head_dim, 1.0)),
             output: draws.projection(h, c, false),
             post_attention_norm: draws.constant(c, 1.0),
             gate: draws.projection(c, f, false),

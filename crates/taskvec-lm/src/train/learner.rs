@@ -77,7 +77,7 @@ impl Learner {
         let config = &decoder.config;
         Ok(Self {
             decoder: parameters.install(decoder, &weights, &device),
-            rotary: RotaryTable::new(positions.max(1), config.head_dim, config.rope_theta),
+            rotary: RotaryTable::new(positions.max(1), config),
             optimizer: AdamW::new(optimizer, weights.len()),
             weights,
             parameters,

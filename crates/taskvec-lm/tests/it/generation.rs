@@ -59,7 +59,7 @@ fn logits(decoder: &Decoder, tokens: &[u32]) -> Vec<Vec<f32>> {
     let values: Vec<i32> = tokens.iter().map(|token| *token as i32).collect();
     let tensor: Tensor<2, Int> =
         Tensor::from_data(TensorData::new(values, [1, tokens.len()]), &Device::flex());
-    let rotary = RotaryTable::new(tokens.len(), config.head_dim, config.rope_theta);
+    let rotary = RotaryTable::new(tokens.len(), config);
     let hidden = decoder
         .hidden(tensor, &rotary)
         .reshape([tokens.len(), config.hidden_size]);

@@ -1,4 +1,4 @@
-//! Logits against transformers in float32; the goldens' script is `tests/goldens/qwen2_logits.py`.
+//! Logits against transformers in float32; the goldens' script is `tests/goldens/decoder_logits.py`.
 
 use std::path::PathBuf;
 
@@ -12,7 +12,7 @@ const TOLERANCE: f32 = 1e-4;
 
 fn directory(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/goldens/qwen2")
+        .join("tests/goldens")
         .join(name)
 }
 
@@ -52,7 +52,7 @@ fn check(name: &str) {
     let config = ModelConfig::parse(name, plan.template().unwrap().config().unwrap()).unwrap();
     let decoder = load_decoder(&plan, &config.decoder, &device).unwrap();
     let shape = &decoder.config;
-    let rotary = RotaryTable::new(positions, shape.head_dim, shape.rope_theta);
+    let rotary = RotaryTable::new(positions, shape);
     let tensor = || {
         Tensor::<2, Int>::from_data(TensorData::new(tokens.clone(), [batch, positions]), &device)
     };
@@ -81,21 +81,46 @@ fn check(name: &str) {
 }
 
 #[test]
-fn tied_with_as_many_key_heads() {
-    check("tied-heads-4-4");
+fn qwen2_tied_with_as_many_key_heads() {
+    check("qwen2/tied-heads-4-4");
 }
 
 #[test]
-fn untied_with_half_the_key_heads_and_another_theta() {
-    check("untied-heads-4-2");
+fn qwen2_untied_with_half_the_key_heads_and_another_theta() {
+    check("qwen2/untied-heads-4-2");
 }
 
 #[test]
-fn tied_with_one_key_head_and_wider_heads() {
-    check("tied-heads-4-1-wide");
+fn qwen2_tied_with_one_key_head_and_wider_heads() {
+    check("qwen2/tied-heads-4-1-wide");
 }
 
 #[test]
-fn untied_and_deeper() {
-    check("untied-heads-2-1-deep");
+fn qwen2_untied_and_deeper() {
+    check("qwen2/untied-heads-2-1-deep");
+}
+
+#[test]
+fn qwen3_tied_with_heads_wider_than_the_stream() {
+    check("qwen3/tied-wide-heads");
+}
+
+#[test]
+fn qwen3_untied() {
+    check("qwen3/untied");
+}
+
+#[test]
+fn llama_untied() {
+    check("llama/untied");
+}
+
+#[test]
+fn llama_with_the_positions_of_3_1() {
+    check("llama/tied-llama3-rope");
+}
+
+#[test]
+fn llama_with_linearly_scaled_positions() {
+    check("llama/linear-rope");
 }

@@ -6,7 +6,7 @@ use burn::tensor::Device;
 use serde_json::{Value, json};
 use taskvec_eval::random::Random;
 use taskvec_lm::Result;
-use taskvec_lm::decoder::DecoderConfig;
+use taskvec_lm::decoder::{DecoderConfig, RopeScaling};
 use taskvec_lm::model::{Model, ModelConfig, TensorSource, tensor_shapes};
 use taskvec_lm::tokenizer::{Tokenizer, train_bpe};
 
@@ -76,8 +76,10 @@ pub(crate) fn config() -> DecoderConfig {
         head_dim: 8,
         rms_norm_eps: 1e-6,
         rope_theta: 10_000.0,
+        rope_scaling: RopeScaling::Default,
         tie_word_embeddings: false,
         attention_bias: true,
+        query_key_norm: false,
     }
 }
 

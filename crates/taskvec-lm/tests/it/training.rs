@@ -2,7 +2,7 @@
 
 use burn::tensor::Device;
 use taskvec_eval::random::Random;
-use taskvec_lm::decoder::{Decoder, DecoderConfig};
+use taskvec_lm::decoder::{Decoder, DecoderConfig, RopeScaling};
 use taskvec_lm::train::batch::Example;
 use taskvec_lm::train::initialization;
 use taskvec_lm::train::parameters::Parameters;
@@ -18,8 +18,10 @@ pub(crate) fn config(tied: bool) -> DecoderConfig {
         head_dim: 4,
         rms_norm_eps: 1e-6,
         rope_theta: 10_000.0,
+        rope_scaling: RopeScaling::Default,
         tie_word_embeddings: tied,
         attention_bias: true,
+        query_key_norm: false,
     }
 }
 

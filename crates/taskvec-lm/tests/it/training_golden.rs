@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use burn::tensor::Device;
 use serde::Deserialize;
 use taskvec_core::{Checkpoint, Library, Reference};
-use taskvec_lm::decoder::DecoderConfig;
+use taskvec_lm::decoder::{DecoderConfig, RopeScaling};
 use taskvec_lm::train::batch::Example;
 use taskvec_lm::train::initialization;
 use taskvec_lm::train::learner::Learner;
@@ -142,8 +142,10 @@ fn ten_steps_are_pytorchs() {
         head_dim: shape.head_dim,
         rms_norm_eps: shape.rms_norm_eps,
         rope_theta: shape.rope_theta,
+        rope_scaling: RopeScaling::Default,
         tie_word_embeddings: shape.tie_word_embeddings,
         attention_bias: true,
+        query_key_norm: false,
     };
     let fresh = initialization::decoder(&config, 0, &Device::flex());
     let parameters = Parameters::of(&fresh);

@@ -48,7 +48,7 @@ fn gradients_match(tied: bool) {
     let parameters = Parameters::of(&decoder);
     let weights = parameters.read(&decoder).unwrap();
     let batch = Batch::new(&examples(4));
-    let rotary = RotaryTable::new(16, decoder.config.head_dim, decoder.config.rope_theta);
+    let rotary = RotaryTable::new(16, &decoder.config);
     let learner = Learner::new(
         &decoder,
         AdamWConfig::default(),

@@ -64,7 +64,7 @@ fn logits(model: &Model, tokens: &[u32]) -> Vec<f32> {
     let values: Vec<i32> = tokens.iter().map(|token| *token as i32).collect();
     let tensor: Tensor<2, Int> =
         Tensor::from_data(TensorData::new(values, [1, tokens.len()]), &Device::flex());
-    let rotary = RotaryTable::new(tokens.len(), config.head_dim, config.rope_theta);
+    let rotary = RotaryTable::new(tokens.len(), config);
     let hidden = model
         .decoder()
         .hidden(tensor, &rotary)

@@ -110,7 +110,7 @@ fn an_architecture_that_cannot_be_run() {
     exit code 1
     --- stderr
     error: cannot run `\"tuned\"`
-      because `\"tuned\"/config.json` describes Tiny, expected one of: Qwen2ForCausalLM
+      because `\"tuned\"/config.json` describes Tiny, expected one of: Qwen2ForCausalLM, Qwen3ForCausalLM, LlamaForCausalLM
     ");
 }
 

@@ -78,7 +78,7 @@ fn spans() -> [(Span, usize); 3] {
 
 #[test]
 fn rotation_is_the_composed_one() {
-    let table = RotaryTable::new(16, 6, 10_000.0);
+    let table = RotaryTable::with_periods(16, &[1.0, 20.0, 400.0]);
     for (span, t) in spans() {
         same(
             [random([3, t, 12])],

@@ -1,5 +1,5 @@
 use super::*;
-use crate::decoder::DecoderConfig;
+use crate::decoder::{DecoderConfig, RopeScaling};
 use crate::train::initialization;
 use crate::train::metrics::{CollapseSign, Silent, Warning};
 use burn::tensor::Device;
@@ -18,7 +18,7 @@ impl Sampler for Plain {
         max_completion_length: usize,
     ) -> Result<Vec<Rollout>> {
         let config = &decoder.config;
-        let rotary = crate::decoder::RotaryTable::new(16, config.head_dim, config.rope_theta);
+        let rotary = crate::decoder::RotaryTable::new(16, config);
         let forward = Forward::new(decoder, &rotary);
         let mut randoms: Vec<Random> = seeds.iter().map(|&seed| Random::derive(&[seed])).collect();
         let empty = Rollout {
@@ -107,8 +107,10 @@ fn tiny() -> Decoder {
         head_dim: 8,
         rms_norm_eps: 1e-6,
         rope_theta: 10_000.0,
+        rope_scaling: RopeScaling::Default,
         tie_word_embeddings: false,
         attention_bias: true,
+        query_key_norm: false,
     };
     initialization::decoder(&config, 3, &Device::flex())
 }
