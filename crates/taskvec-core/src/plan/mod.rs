@@ -175,6 +175,12 @@ impl Plan {
             let tensor = plan_tensor(expression, &elaboration, options, name)?;
             plan.tensors.insert(name.clone(), tensor);
         }
+        let changed = plan
+            .tensors
+            .iter()
+            .filter(|(_, tensor)| !tensor.is_copied() && !tensor.is_zero());
+        let noted = elaboration.notes(changed.map(|(name, tensor)| (name, &tensor.shape[..])));
+        plan.notes.extend(noted);
         plan.inputs = elaboration.inputs;
         Ok(plan)
     }
@@ -363,7 +369,7 @@ fn plan_tensor(
         Dtype::F32
     };
     let dtype = options.output_dtype.unwrap_or(default);
-    let formula = elaboration.lower(expression, name)?;
+    let formula = elaboration.lower(expression, name, &shape)?;
     let production = match formula.single() {
         Some(input) if elaboration.inputs[input].checkpoint.tensors()[name].dtype == dtype => {
             Production::Copy { input }
