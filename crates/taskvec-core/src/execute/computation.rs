@@ -288,7 +288,11 @@ impl Computation {
             return Ok(observe(&operands));
         }
         // A piece at a time: what stays is the operands alone.
-        let mut whole = vec![Vec::with_capacity(count); prepared.operands.len()];
+        let mut whole: Vec<Vec<f32>> = prepared
+            .operands
+            .iter()
+            .map(|_| Vec::with_capacity(count))
+            .collect();
         let end = offset + count as u64;
         let mut at = offset;
         while at < end {

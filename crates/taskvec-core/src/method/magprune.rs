@@ -352,8 +352,7 @@ mod tests {
             .collect();
         let method = magprune((3, 10), (1, 5), Rescale::Probability);
         let found = apply_to(&method, &[4000, row], &[&values]);
-        for place in 0..row {
-            let value = f64::from(values[place]);
+        for (place, value) in values.iter().copied().map(f64::from).enumerate().take(row) {
             let mean = found[place..]
                 .iter()
                 .step_by(row)

@@ -183,8 +183,8 @@ mod tests {
         }
     }
 
-    const ONE: [f32; 6] = [1.0, 0.0, 2.0, 0.5, -0.25, 3.0];
-    const TWO: [f32; 6] = [0.0, 1.0, -1.0, 0.75, 2.0, 1.5];
+    static ONE: [f32; 6] = [1.0, 0.0, 2.0, 0.5, -0.25, 3.0];
+    static TWO: [f32; 6] = [0.0, 1.0, -1.0, 0.75, 2.0, 1.5];
 
     #[test]
     fn rows_are_vectors_of_their_own() {
@@ -224,7 +224,7 @@ mod tests {
         };
         let method = InColumns(circle());
         let block = |range: std::ops::Range<usize>| -> [&'static [f32]; 2] {
-            [&ONE[range.clone()], &TWO[range]].map(|slice| slice.to_vec().leak() as &[f32])
+            [&ONE[range.clone()], &TWO[range]]
         };
         let whole = apply_to(&method, &[2, 3], &[&ONE, &TWO]);
         let mut known = vec![0.0; 9];

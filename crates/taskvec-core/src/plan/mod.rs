@@ -175,10 +175,13 @@ impl Plan {
             let tensor = plan_tensor(expression, &elaboration, options, name)?;
             plan.tensors.insert(name.clone(), tensor);
         }
-        let changed = plan
-            .tensors
-            .iter()
-            .filter(|(_, tensor)| !tensor.is_copied() && !tensor.is_zero());
+        // A tensor that a model copies from an input has nothing of the methods in it.
+        let is_model = plan.kind == Kind::Model;
+        let changed = plan.tensors.iter().filter(|(_, tensor)| {
+            FloatFormat::of(tensor.dtype).is_some()
+                && !tensor.is_zero()
+                && !(is_model && tensor.is_copied())
+        });
         let noted = elaboration.notes(changed.map(|(name, tensor)| (name, &tensor.shape[..])));
         plan.notes.extend(noted);
         plan.inputs = elaboration.inputs;
