@@ -60,6 +60,7 @@ def merges(data: Path) -> dict[str, tuple[str, str]]:
         ),
         "ties": (f"sft + ties({changes})", recipe("ties", pair, data, BASE)),
         "dare_ties": (f"sft + dare_ties({changes})", recipe("dare_ties", pair, data, BASE)),
+        "della": (f'sft + della({changes}, rescale="l1")', recipe("della", pair, data, BASE)),
         "slerp": (
             "slerp(target, grpo, t=0.3)",
             recipe("slerp", {"target": {}, "grpo": {}}, data, "target", t=0.3),

@@ -24,28 +24,28 @@ const SMALL: usize = 128;
 const TILE: usize = 256;
 
 /// A matrix of singles, row by row.
-pub(super) struct Matrix<'a> {
-    pub(super) values: &'a [f32],
-    pub(super) rows: usize,
-    pub(super) columns: usize,
+pub(crate) struct Matrix<'a> {
+    pub(crate) values: &'a [f32],
+    pub(crate) rows: usize,
+    pub(crate) columns: usize,
 }
 
 /// `left·right`, the nearest to a matrix among products of this rank.
-pub(super) struct Factors {
+pub(crate) struct Factors {
     /// `rows` by `rank`, row by row: `U·√S`.
-    pub(super) left: Vec<f64>,
+    pub(crate) left: Vec<f64>,
     /// `rank` by `columns`, row by row: `√S·Vᵀ`.
-    pub(super) right: Vec<f64>,
+    pub(crate) right: Vec<f64>,
     /// Sum of the squares of the singular values that were kept.
-    pub(super) kept: f64,
+    pub(crate) kept: f64,
 }
 
 /// Which random numbers, and how many threads.
 #[derive(Clone, Copy)]
-pub(super) struct Search<'a> {
-    pub(super) seed: u64,
-    pub(super) tensor: &'a str,
-    pub(super) threads: Option<NonZeroUsize>,
+pub(crate) struct Search<'a> {
+    pub(crate) seed: u64,
+    pub(crate) tensor: &'a str,
+    pub(crate) threads: Option<NonZeroUsize>,
 }
 
 /// Singular vectors, one in each column, with their values, in descending order.
@@ -56,7 +56,7 @@ struct Decomposition {
 }
 
 /// Factors a matrix of finite numbers. Components beyond its own rank are zero.
-pub(super) fn factor(matrix: &Matrix<'_>, rank: usize, search: Search<'_>) -> Result<Factors> {
+pub(crate) fn factor(matrix: &Matrix<'_>, rank: usize, search: Search<'_>) -> Result<Factors> {
     let shortest = matrix.rows.min(matrix.columns);
     let dimensions = rank + OVERSAMPLING;
     let found = if shortest <= SMALL.max(2 * dimensions) {

@@ -1,6 +1,7 @@
 //! One tensor's formula made ready to run on ranges of elements.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::block::{store_singles, widen};
@@ -9,7 +10,7 @@ use super::linear::{LinearKernel, Tally};
 use crate::checkpoint::Checkpoint;
 use crate::coefficient::Coefficient;
 use crate::error::Result;
-use crate::method::{OperandBlock, StreamingMethod, TensorContext};
+use crate::method::{Extent, OperandBlock, StreamingMethod, TensorContext};
 use crate::plan::{Operand, Plan, TensorFormula, Terms};
 
 /// A value that is wanted of a tensor: a sum over its operands, rounded to a format.
@@ -18,12 +19,16 @@ pub(crate) struct Root<'a> {
     pub(crate) format: FloatFormat,
 }
 
+/// Elements that are gathered together where a method sees a whole tensor.
+const PIECE_ELEMENTS: u64 = 1 << 18;
+
 /// What earlier passes found out, for each step.
 pub(crate) type Known = Arc<Vec<Vec<Vec<f64>>>>;
 
 /// A formula with its kernels.
 pub(crate) struct Computation {
     name: String,
+    shape: Vec<usize>,
     elements: u64,
     inputs: Vec<TensorInput>,
     steps: Vec<PreparedStep>,
@@ -54,6 +59,21 @@ struct Combination {
     operands: Vec<Operand>,
     kernel: LinearKernel,
     format: FloatFormat,
+}
+
+/// Which of the elements at hand are wanted.
+#[derive(Clone)]
+struct Window {
+    at_hand: usize,
+    wanted: Range<usize>,
+}
+
+impl Window {
+    /// The wanted elements of a buffer that holds all that are at hand.
+    fn of<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
+        let size = bytes.len() / self.at_hand.max(1);
+        &bytes[self.wanted.start * size..self.wanted.end * size]
+    }
 }
 
 /// Buffers of one thread, reused from chunk to chunk.
@@ -133,6 +153,10 @@ impl Computation {
         let everything = Needs::of(&roots, &steps);
         Self {
             name: name.to_owned(),
+            shape: plan
+                .tensors()
+                .get(name)
+                .map_or_else(Vec::new, |tensor| tensor.shape.clone()),
             elements,
             inputs,
             steps,
@@ -190,7 +214,51 @@ impl Computation {
     fn context(&self) -> TensorContext<'_> {
         TensorContext {
             name: &self.name,
+            shape: &self.shape,
             elements: self.elements,
+        }
+    }
+
+    /// Elements of a row.
+    pub(crate) fn row(&self) -> u64 {
+        self.context().row()
+    }
+
+    /// What a stage must have at hand at once.
+    pub(crate) fn observed(&self, (step, pass): (usize, usize)) -> Extent {
+        let prepared = &self.steps[step];
+        prepared
+            .method
+            .observes(pass)
+            .max(self.emitted(&prepared.needs))
+    }
+
+    /// Elements that a chunk of output is a multiple of, so that nothing is computed twice.
+    pub(crate) fn grain(&self) -> u64 {
+        match self.emitted(&self.everything) {
+            Extent::Elements => 1,
+            Extent::Rows | Extent::Tensor => self.row(),
+        }
+    }
+
+    /// What the steps must have at hand at once to be computed.
+    fn emitted(&self, needs: &Needs) -> Extent {
+        let steps = needs.steps.iter().map(|step| &self.steps[*step]);
+        steps
+            .map(|step| step.method.emits())
+            .max()
+            .unwrap_or(Extent::Elements)
+    }
+
+    /// A range of elements, widened to whole rows where steps need them.
+    fn widened(&self, needs: &Needs, offset: u64, count: usize) -> Range<u64> {
+        let end = offset + count as u64;
+        match self.emitted(needs) {
+            Extent::Elements => offset..end,
+            Extent::Rows | Extent::Tensor => {
+                let row = self.row();
+                offset - offset % row..end.next_multiple_of(row).min(self.elements)
+            }
         }
     }
 
@@ -204,19 +272,40 @@ impl Computation {
         workspace: &mut Workspace,
     ) -> Result<Vec<f64>> {
         let prepared = &self.steps[step];
-        self.gather(&prepared.needs, offset, count, known, workspace)?;
-        self.operands(prepared, count, workspace);
-        let operands: Vec<&[f32]> = workspace.operands[..prepared.operands.len()]
-            .iter()
-            .map(Vec::as_slice)
-            .collect();
-        let block = OperandBlock {
-            offset,
-            operands: &operands,
+        let observe = |operands: &[&[f32]]| {
+            let block = OperandBlock { offset, operands };
+            prepared
+                .method
+                .observe(pass, self.context(), &known[step], block)
         };
-        Ok(prepared
-            .method
-            .observe(pass, self.context(), &known[step], block))
+        if prepared.method.observes(pass) != Extent::Tensor {
+            let window = self.gather(&prepared.needs, offset, count, known, workspace)?;
+            self.operands(prepared, window, workspace);
+            let operands: Vec<&[f32]> = workspace.operands[..prepared.operands.len()]
+                .iter()
+                .map(Vec::as_slice)
+                .collect();
+            return Ok(observe(&operands));
+        }
+        // A piece at a time: what stays is the operands alone.
+        let mut whole: Vec<Vec<f32>> = prepared
+            .operands
+            .iter()
+            .map(|_| Vec::with_capacity(count))
+            .collect();
+        let end = offset + count as u64;
+        let mut at = offset;
+        while at < end {
+            let piece = PIECE_ELEMENTS.min(end - at);
+            let window = self.gather(&prepared.needs, at, piece as usize, known, workspace)?;
+            self.operands(prepared, window, workspace);
+            for (whole, operand) in whole.iter_mut().zip(&workspace.operands) {
+                whole.extend_from_slice(operand);
+            }
+            at += piece;
+        }
+        let operands: Vec<&[f32]> = whole.iter().map(Vec::as_slice).collect();
+        Ok(observe(&operands))
     }
 
     pub(crate) fn merge(
@@ -236,14 +325,14 @@ impl Computation {
         known: &Known,
         workspace: &'w mut Workspace,
     ) -> Result<(Vec<&'w [u8]>, Tally)> {
-        self.gather(&self.everything, offset, count, known, workspace)?;
+        let window = self.gather(&self.everything, offset, count, known, workspace)?;
         let mut tally = Tally::default();
         let mut outputs = std::mem::take(&mut workspace.outputs);
         outputs.resize_with(self.roots.len().max(outputs.len()), Vec::new);
         for (index, (root, output)) in self.roots.iter().zip(&mut outputs).enumerate() {
             output.resize(count * root.format.size_bytes(), 0);
             let mut counted = Tally::default();
-            root.evaluate(workspace, output, &mut counted);
+            root.evaluate(workspace, &window, output, &mut counted);
             if index == 0 {
                 tally = counted;
             }
@@ -258,7 +347,7 @@ impl Computation {
         ))
     }
 
-    /// Reads the inputs and computes the steps that are needed.
+    /// Reads the inputs and computes the steps that are needed. Returns where the wanted elements lie among those at hand.
     fn gather(
         &self,
         needs: &Needs,
@@ -266,7 +355,15 @@ impl Computation {
         count: usize,
         known: &Known,
         workspace: &mut Workspace,
-    ) -> Result<()> {
+    ) -> Result<Window> {
+        let wanted = count;
+        let widened = self.widened(needs, offset, count);
+        let first = (offset - widened.start) as usize;
+        let (offset, count) = (widened.start, (widened.end - widened.start) as usize);
+        let all = Window {
+            at_hand: count,
+            wanted: 0..count,
+        };
         workspace
             .inputs
             .resize_with(self.inputs.len().max(workspace.inputs.len()), Vec::new);
@@ -284,7 +381,7 @@ impl Computation {
         }
         for &index in &needs.steps {
             let step = &self.steps[index];
-            self.operands(step, count, workspace);
+            self.operands(step, all.clone(), workspace);
             let operands: Vec<&[f32]> = workspace.operands[..step.operands.len()]
                 .iter()
                 .map(Vec::as_slice)
@@ -300,17 +397,21 @@ impl Computation {
             stored.resize(count * FloatFormat::F32.size_bytes(), 0);
             store_singles(&workspace.result, stored);
         }
-        Ok(())
+        Ok(Window {
+            at_hand: count,
+            wanted: first..first + wanted,
+        })
     }
 
     /// Computes the operands of a step as singles.
-    fn operands(&self, step: &PreparedStep, count: usize, workspace: &mut Workspace) {
+    fn operands(&self, step: &PreparedStep, window: Window, workspace: &mut Workspace) {
+        let count = window.wanted.len();
         let mut operands = std::mem::take(&mut workspace.operands);
         let mut bytes = std::mem::take(&mut workspace.bytes);
         operands.resize_with(step.operands.len().max(operands.len()), Vec::new);
         bytes.resize(count * FloatFormat::F32.size_bytes(), 0);
         for (combination, operand) in step.operands.iter().zip(&mut operands) {
-            combination.evaluate(workspace, &mut bytes, &mut Tally::default());
+            combination.evaluate(workspace, &window, &mut bytes, &mut Tally::default());
             operand.resize(count, 0.0);
             widen(FloatFormat::F32, &bytes, operand);
         }
@@ -343,7 +444,13 @@ impl Needs {
 }
 
 impl Combination {
-    fn evaluate(&self, workspace: &Workspace, output: &mut [u8], tally: &mut Tally) {
+    fn evaluate(
+        &self,
+        workspace: &Workspace,
+        window: &Window,
+        output: &mut [u8],
+        tally: &mut Tally,
+    ) {
         let inputs: Vec<&[u8]> = self
             .operands
             .iter()
@@ -351,6 +458,7 @@ impl Combination {
                 Operand::Input(input) => workspace.inputs[*input].as_slice(),
                 Operand::Step(step) => workspace.steps[*step].as_slice(),
             })
+            .map(|bytes| window.of(bytes))
             .collect();
         self.kernel.evaluate(&inputs, output, tally);
     }

@@ -13,6 +13,7 @@ use super::linear::Tally;
 use super::ordered::Ordered;
 use crate::checkpoint::Checkpoint;
 use crate::error::{Error, Result};
+use crate::method::Extent;
 use crate::statistics::SampledBlock;
 
 /// Elements of a block that a method observes. Fixed, because sums over a block depend on its borders.
@@ -158,6 +159,7 @@ pub(crate) fn run(
         stopped: AtomicBool::new(false),
         failure: Mutex::new(None),
         done: AtomicU64::new(0),
+        whole: Mutex::new(()),
     };
     if threads == 1 {
         run.work(0);
@@ -194,6 +196,8 @@ struct Run<'a> {
     stopped: AtomicBool,
     failure: Mutex<Option<Error>>,
     done: AtomicU64,
+    /// Held while a method sees a whole tensor.
+    whole: Mutex<()>,
 }
 
 /// The next unit to hand out in a lane.
@@ -210,6 +214,8 @@ struct TensorRun {
     index: usize,
     job: Job,
     stages: Vec<(usize, usize)>,
+    /// Of each stage, how many elements make a block.
+    observed: Vec<u64>,
     /// Elements, or bytes of a copy.
     length: u64,
     /// Of the same unit: how many make a chunk.
@@ -307,11 +313,7 @@ impl Run<'_> {
                 }
             };
             if cursor.at < tensor.length {
-                let step = if cursor.stage < tensor.stages.len() {
-                    OBSERVED_ELEMENTS
-                } else {
-                    tensor.chunk
-                };
+                let step = *tensor.observed.get(cursor.stage).unwrap_or(&tensor.chunk);
                 let length = step.min(tensor.length - cursor.at);
                 let unit = Unit {
                     tensor,
@@ -332,6 +334,7 @@ impl Run<'_> {
 
     fn begin(&self, index: usize) -> TensorRun {
         let job = (self.job)(index);
+        let grain = job.computation().map_or(1, Computation::grain);
         let (stages, steps, length, widest, buffers) = match (&job, job.computation()) {
             (Job::Copy { bytes, .. }, _) => (Vec::new(), 0, *bytes, 1, 1),
             (_, None) => (Vec::new(), 0, 0, 1, 1),
@@ -355,8 +358,18 @@ impl Run<'_> {
             (_, Job::Survey(_)) => SURVEYED_ELEMENTS,
             // A copy is cut between elements, whatever their size.
             (_, Job::Copy { .. }) => (buffer_bytes as u64).next_multiple_of(8),
-            _ => (buffer_bytes / widest).max(1) as u64,
+            _ => (buffer_bytes as u64 / widest as u64 / grain).max(1) * grain,
         };
+        let observed = job.computation().map_or_else(Vec::new, |computation| {
+            let stages = stages.iter().map(|stage| computation.observed(*stage));
+            stages
+                .map(|extent| match extent {
+                    Extent::Elements => OBSERVED_ELEMENTS,
+                    Extent::Rows => OBSERVED_ELEMENTS.next_multiple_of(computation.row()),
+                    Extent::Tensor => length,
+                })
+                .collect()
+        });
         let known = Arc::new(vec![Vec::new(); steps]);
         let gathered = Gathered {
             stage: 0,
@@ -368,6 +381,7 @@ impl Run<'_> {
             index,
             job,
             stages,
+            observed,
             length,
             chunk,
             gathered: Mutex::new(gathered),
@@ -448,9 +462,12 @@ impl Run<'_> {
         let Some(&stage) = tensor.stages.get(unit.stage) else {
             return Ok(Some(known));
         };
+        // Whole tensors are large: one at a time.
+        let is_whole = computation.observed(stage) == Extent::Tensor;
+        let alone = is_whole.then(|| lock(&self.whole));
         let partial = computation.observe(stage, unit.at, unit.length, &known, workspace)?;
-        drop(known);
-        tensor.gather(computation, unit.at / OBSERVED_ELEMENTS, partial);
+        drop((known, alone));
+        tensor.gather(computation, unit.at / tensor.observed[unit.stage], partial);
         Ok(None)
     }
 
@@ -528,11 +545,12 @@ impl TensorRun {
             known,
         } = &mut *gathered;
         let current = self.stages[*stage];
+        let blocks = self.length.div_ceil(self.observed[*stage]);
         let merged = partials.push(block, partial, |partial| match total {
             None => *total = Some(partial),
             Some(total) => computation.merge(current, total, &partial),
         });
-        if merged == self.length.div_ceil(OBSERVED_ELEMENTS) {
+        if merged == blocks {
             Arc::make_mut(known)[current.0].push(total.take().unwrap_or_default());
             *partials = Ordered::default();
             *stage += 1;

@@ -357,6 +357,28 @@ pub enum Problem {
         /// The tensor.
         tensor: String,
     },
+    /// Rows or a tensor too large for a method that needs them whole.
+    #[error("`{tensor}` must be taken {needed}, {elements} elements at once; at most {limit} are")]
+    TooLargeAtOnce {
+        /// The tensor.
+        tensor: String,
+        /// How it must be taken.
+        needed: &'static str,
+        /// Its elements.
+        elements: u64,
+        /// Elements that there may be.
+        limit: u64,
+    },
+    /// A tensor that is no matrix, where there must be one.
+    #[error("`{function}` takes matrices apart, and `{tensor}` has the shape {shape:?}")]
+    NotAMatrix {
+        /// The function.
+        function: &'static str,
+        /// The tensor.
+        tensor: String,
+        /// Its dimensions.
+        shape: Vec<usize>,
+    },
     /// Division by what is 0 in one tensor.
     #[error("division by zero in `{tensor}`")]
     DivisionByZeroIn {
@@ -410,6 +432,9 @@ impl Problem {
                 format!("patterns match whole parts between dots of names such as `{example}`")
             }
             Self::UnquotedPattern { pattern } => format!("write `\"{pattern}\": …`"),
+            Self::TooLargeAtOnce { tensor, .. } | Self::NotAMatrix { tensor, .. } => {
+                format!("leave the tensor out of it: `except(v, \"{tensor}\")`")
+            }
             Self::NoRule { .. } => "end the rules with `else: NUMBER`".into(),
             Self::MisplacedTuple => "a number that changes over the layers is written `[0, 0.5, 1]`".into(),
             Self::Expected { found, .. } if found == "`=`" => {

@@ -1,6 +1,6 @@
 //! The merge methods of mergekit: their parameters, and which of their inputs is the base.
 
-use super::config::{Source, unsupported};
+use super::config::Source;
 use super::error::{ConfigProblem, Position};
 use super::setting::{Scope, Settings};
 use super::translation::Translation;
@@ -42,8 +42,7 @@ pub(super) enum Kind {
     Ram,
     RamPlus,
     Passthrough,
-    /// Why it is not supported.
-    Refused(&'static str),
+    ArceeFusion,
 }
 
 /// What is kept of a vector.
@@ -52,6 +51,7 @@ pub(super) enum Sparse {
     All,
     Largest,
     Random,
+    ByMagnitude,
     WithoutOutliers,
 }
 
@@ -82,8 +82,15 @@ const BREADCRUMBS: &[&str] = &[
     "density",
     "gamma",
 ];
-const ROWS: &str =
-    "it ranks or normalises whole rows, which are not at hand where tensors are streamed";
+const DELLA: &[&str] = &[
+    "int8_mask",
+    "normalize",
+    "rescale",
+    "lambda",
+    "weight",
+    "density",
+    "epsilon",
+];
 
 const fn method(
     name: &'static str,
@@ -180,9 +187,19 @@ static METHODS: [Method; 20] = [
         Kind::RamPlus,
     ),
     method("passthrough", Base::Input, &["scale"], Kind::Passthrough),
-    method("della", Base::Required, &[], Kind::Refused(ROWS)),
-    method("della_linear", Base::Required, &[], Kind::Refused(ROWS)),
-    method("arcee_fusion", Base::Required, &[], Kind::Refused(ROWS)),
+    method(
+        "della",
+        Base::Required,
+        DELLA,
+        Kind::TaskArithmetic(Sparse::ByMagnitude, Combined::Elected { normalize: true }),
+    ),
+    method(
+        "della_linear",
+        Base::Required,
+        DELLA,
+        Kind::TaskArithmetic(Sparse::ByMagnitude, Combined::Summed),
+    ),
+    method("arcee_fusion", Base::Required, &[], Kind::ArceeFusion),
 ];
 
 /// The inputs of a slice, each with its name in expressions.
@@ -215,15 +232,7 @@ impl Method {
             let name = name.to_owned();
             return Err((at, ConfigProblem::UnknownMethod { name, known }));
         };
-        match method.kind {
-            Kind::Refused(reason) => Err(unsupported(
-                at,
-                format!("the merge method `{name}`"),
-                reason,
-                Some("`ties`, `dare_ties` and `breadcrumbs_ties` are its nearest relatives"),
-            )),
-            _ => Ok(method),
-        }
+        Ok(method)
     }
 
     /// Refuses parameters that the method does not have, which mergekit passes over.

@@ -48,23 +48,21 @@ impl Translation<'_> {
             }
             Kind::NuSlerp => {
                 self.count(2, 2)?;
-                self.refuse_flag(
-                    "nuslerp_flatten",
-                    true,
-                    "rows are not interpolated one by one",
-                )?;
-                self.refuse_flag(
-                    "nuslerp_row_wise",
-                    false,
-                    "rows are not interpolated one by one",
-                )?;
+                let flatten = self.scope.flag("nuslerp_flatten", self.shared, true)?;
+                let row_wise = self.scope.flag("nuslerp_row_wise", self.shared, false)?;
+                let over = match (flatten, row_wise) {
+                    (true, _) => "",
+                    (false, false) => ", over=\"rows\"",
+                    // What mergekit calls a row is what the first index tells apart.
+                    (false, true) => ", over=\"columns\"",
+                };
                 let weights = self.each("weight", None)?;
                 let total = Number::sum(&weights);
                 let half = || Coefficient::ratio(1, 2).unwrap_or_else(Coefficient::one);
                 let t = weights[1]
                     .over(&total)
                     .unwrap_or_else(|| Number::Constant(half()));
-                self.moved(&format!("nuslerp({delta_list}, t={})", t.text()))
+                self.moved(&format!("nuslerp({delta_list}, t={}{over})", t.text()))
             }
             Kind::MultiSlerp => self.multislerp(&delta_list)?,
             Kind::Karcher => {
@@ -81,8 +79,12 @@ impl Translation<'_> {
             }
             Kind::ModelStock => {
                 self.count(2, usize::MAX)?;
-                self.refuse_flag("filter_wise", false, "rows are not weighed one by one")?;
-                format!("model_stock({vectors}, {list})")
+                let over = if self.scope.flag("filter_wise", self.shared, false)? {
+                    ", over=\"rows\""
+                } else {
+                    ""
+                };
+                format!("model_stock({vectors}, {list}{over})")
             }
             Kind::Sce => {
                 let density = self.shared("select_topk", Some(Coefficient::one()))?;
@@ -126,7 +128,10 @@ impl Translation<'_> {
                     format!("linear({list}, weights={})", scale[0].text())
                 }
             }
-            Kind::Refused(reason) => return Err(invalid(self.inputs.at, reason)),
+            Kind::ArceeFusion => {
+                self.count(1, 1)?;
+                format!("arcee_fusion({vectors}, {list})")
+            }
         })
     }
 
@@ -196,7 +201,7 @@ impl Translation<'_> {
     ) -> Result<String, Fault> {
         // Only how signs are held in memory; nothing depends on it.
         self.scope.flag("int8_mask", self.shared, false)?;
-        let random = sparse == Sparse::Random;
+        let random = matches!(sparse, Sparse::Random | Sparse::ByMagnitude);
         let normalize_default = combined == Combined::Elected { normalize: true };
         let normalize = self
             .scope
@@ -224,6 +229,12 @@ impl Translation<'_> {
         } else {
             vec![Number::Constant(Coefficient::zero()); weights.len()]
         };
+        let epsilons = if sparse == Sparse::ByMagnitude {
+            self.epsilons(&densities)?
+        } else {
+            vec![Number::Constant(Coefficient::zero()); weights.len()]
+        };
+        let rescaled = if rescale { "l1" } else { "none" };
         let (mut vectors, mut factors) = (Vec::new(), Vec::new());
         for (index, weight) in weights.iter().enumerate() {
             let (delta, density) = (&deltas[index], &densities[index]);
@@ -252,6 +263,12 @@ impl Translation<'_> {
                     } else {
                         density.times(&drawn)
                     }
+                }
+                Sparse::ByMagnitude => {
+                    let (epsilon, seed) = (epsilons[index].text(), index + 1);
+                    format!(
+                        "magprune({inside}, density={text}, epsilon={epsilon}, seed={seed}, rescale=\"{rescaled}\")"
+                    )
                 }
                 Sparse::WithoutOutliers => {
                     format!(
@@ -284,7 +301,8 @@ impl Translation<'_> {
                 };
                 let combine = if normalize { "" } else { ", combine=\"sum\"" };
                 let alike = densities.iter().all(|density| *density == densities[0])
-                    && gammas.iter().all(|gamma| *gamma == gammas[0]);
+                    && gammas.iter().all(|gamma| *gamma == gammas[0])
+                    && epsilons.iter().all(|epsilon| *epsilon == epsilons[0]);
                 let text = densities[0].text();
                 let deltas = deltas.join(", ").replace(['(', ')'], "");
                 let other = if normalize { ", combine=\"mean\"" } else { "" };
@@ -294,6 +312,12 @@ impl Translation<'_> {
                     }
                     Sparse::Random if alike && rescale => {
                         format!("dare_ties({deltas}, density={text}, seed=1{weights}{other})")
+                    }
+                    Sparse::ByMagnitude if alike => {
+                        let epsilon = epsilons[0].text();
+                        format!(
+                            "della({deltas}, density={text}, epsilon={epsilon}, seed=1{weights}{combine}, rescale=\"{rescaled}\")"
+                        )
                     }
                     Sparse::WithoutOutliers if alike => {
                         let gamma = gammas[0].text();
@@ -328,6 +352,32 @@ impl Translation<'_> {
         } else {
             format!("{base} + {}", lambda.times(&format!("({sum})")))
         })
+    }
+
+    /// The parameter `epsilon` of each input, which must fit its density.
+    fn epsilons(&self, densities: &[Number]) -> Result<Vec<Number>, Fault> {
+        let default = Coefficient::ratio(15, 100).unwrap_or_else(Coefficient::zero);
+        let epsilons = self.each("epsilon", Some(default))?;
+        let (zero, one) = (Coefficient::zero(), Coefficient::one());
+        for (index, epsilon) in epsilons.iter().enumerate() {
+            // What differs between tensors is checked in each of them.
+            if let (Some(density), Some(epsilon)) =
+                (densities[index].constant(), epsilon.constant())
+                && *density > zero
+                && *density < one
+                && (epsilon.is_negative() || density - epsilon <= zero || density + epsilon > one)
+            {
+                let levels = &self.inputs.models[index].levels;
+                let is_set = levels.iter().any(|level| level.get("epsilon").is_some());
+                return Err(invalid(
+                    set_at(if is_set { "epsilon" } else { "density" }, levels),
+                    format!(
+                        "`density` ± `epsilon` must lie above 0 and up to 1, and {density} ± {epsilon} does not"
+                    ),
+                ));
+            }
+        }
+        Ok(epsilons)
     }
 
     /// A vector added to the base, or what stands for itself without one.
@@ -399,14 +449,6 @@ impl Translation<'_> {
             self.inputs.at,
             format!("`{name}` merges {expected} models{beside}, not {found}"),
         ))
-    }
-
-    fn refuse_flag(&self, name: &str, only: bool, reason: &'static str) -> Result<(), Fault> {
-        if self.scope.flag(name, self.shared, only)? == only {
-            return Ok(());
-        }
-        let what = format!("`{name}: {}`", !only);
-        Err(unsupported(set_at(name, self.shared), what, reason, None))
     }
 
     /// Parameters of a call that are not what they are by default.

@@ -98,6 +98,7 @@ mod tests {
         let mut output = vec![f32::NAN; values.len()];
         let tensor = TensorContext {
             name,
+            shape: &[values.len()],
             elements: values.len() as u64,
         };
         let block = OperandBlock {

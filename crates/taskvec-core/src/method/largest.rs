@@ -9,7 +9,7 @@
 pub(super) const PASSES: usize = 4;
 
 /// Bits that each counting pass tells apart, and the bits below them.
-const DIGITS: [(u32, u32); 3] = [(11, 20), (10, 10), (10, 0)];
+pub(super) const DIGITS: [(u32, u32); 3] = [(11, 20), (10, 10), (10, 0)];
 
 /// What orders elements: the bits of the magnitude.
 pub(super) fn key(value: f32) -> u32 {

@@ -8,20 +8,25 @@
 //!   tensor as it needs to gather sums, and then computes one output per element. Operands that are expressions are
 //!   rounded once to singles before it sees them; its output is exact again for the combination around it. It may have
 //!   each operand go through other methods first, which is how a method of many vectors reuses one of a single vector.
+//!   Slices end anywhere, unless it says that it needs whole rows, or in a pass the whole tensor.
 //!
 //! To add a method: write its file, and name it in `METHODS`.
 
+mod arcee_fusion;
 mod arguments;
 mod breadcrumbs;
 mod breadcrumbs_ties;
 mod dare;
 mod dare_ties;
+mod della;
 mod elect;
 mod except;
 mod gaussian;
 mod karcher;
 mod largest;
 mod linear;
+mod lowrank;
+mod magprune;
 mod match_norm;
 mod mean;
 mod model_stock;
@@ -40,6 +45,7 @@ mod sign;
 mod signature;
 mod slerp;
 mod span;
+mod span_lines;
 mod ties;
 mod trim;
 
@@ -55,14 +61,18 @@ use crate::coefficient::Coefficient;
 use crate::expression::Problem;
 
 /// Every function there is, by name.
-pub(crate) const METHODS: [&Method; 23] = [
+pub(crate) const METHODS: [&Method; 27] = [
+    &arcee_fusion::METHOD,
     &breadcrumbs::METHOD,
     &breadcrumbs_ties::METHOD,
     &dare::METHOD,
     &dare_ties::METHOD,
+    &della::METHOD,
     &except::METHOD,
     &karcher::METHOD,
     &linear::METHOD,
+    &lowrank::METHOD,
+    &magprune::METHOD,
     &match_norm::METHOD,
     &mean::METHOD,
     &model_stock::METHOD,
@@ -147,8 +157,35 @@ pub(crate) trait LinearMethod: Send + Sync {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct TensorContext<'a> {
     pub(crate) name: &'a str,
+    /// Its dimensions, outermost first.
+    pub(crate) shape: &'a [usize],
     /// Elements of the whole tensor.
     pub(crate) elements: u64,
+}
+
+impl<'a> TensorContext<'a> {
+    pub(crate) fn of(name: &'a str, shape: &'a [usize]) -> Self {
+        Self {
+            name,
+            shape,
+            elements: shape.iter().map(|&length| length as u64).product(),
+        }
+    }
+    /// Elements of a row: what differs in the last index alone. A tensor of one dimension is one row.
+    pub(crate) fn row(&self) -> u64 {
+        self.shape.last().map_or(1, |&last| last as u64).max(1)
+    }
+}
+
+/// What a method must have at hand at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Extent {
+    /// Any elements.
+    Elements,
+    /// Whole rows.
+    Rows,
+    /// The whole tensor.
+    Tensor,
 }
 
 /// Part of a tensor: the same elements of every operand.
@@ -162,6 +199,8 @@ pub(crate) struct OperandBlock<'a> {
 
 /// A method that is computed.
 ///
+/// It makes zero of operands that are all zero, and is not called where an expression leaves nothing of any of them.
+///
 /// Blocks are observed by several threads in any order, always with the same borders; what they return is merged in
 /// the order of the tensor. So results do not depend on the number of threads, whatever the method sums.
 pub(crate) trait StreamingMethod: Send + Sync {
@@ -170,9 +209,34 @@ pub(crate) trait StreamingMethod: Send + Sync {
         Vec::new()
     }
 
+    /// Whether its result is its first operand in this tensor: then nothing is computed.
+    fn is_identity(&self, _tensor: TensorContext<'_>) -> bool {
+        false
+    }
+
+    /// What a user should know of this tensor, as a sentence that its name may follow.
+    fn note(&self, _tensor: TensorContext<'_>) -> Option<&'static str> {
+        None
+    }
+
+    /// Refuses a tensor that the method has no meaning for, before anything is computed.
+    fn check(&self, _tensor: TensorContext<'_>) -> Result<(), Problem> {
+        Ok(())
+    }
+
     /// Passes over the operands before the first output.
     fn passes(&self) -> usize {
         0
+    }
+
+    /// What a block of pass `pass` holds at least; of [`Extent::Rows`] it holds whole ones only.
+    fn observes(&self, _pass: usize) -> Extent {
+        Extent::Elements
+    }
+
+    /// What a block of output holds at least, [`Extent::Rows`] at most.
+    fn emits(&self) -> Extent {
+        Extent::Elements
     }
 
     /// What pass `pass` needs to know of one block. `known` holds the outcome of each earlier pass.
@@ -194,7 +258,7 @@ pub(crate) trait StreamingMethod: Send + Sync {
             .for_each(|(total, partial)| *total += partial);
     }
 
-    /// Computes the output elements of a block of any borders.
+    /// Computes the output elements of a block of any borders that [`emits`](Self::emits) allows.
     fn emit(
         &self,
         tensor: TensorContext<'_>,
@@ -207,9 +271,16 @@ pub(crate) trait StreamingMethod: Send + Sync {
 /// Applies a method to tensors that are one block each, for tests of its algebra.
 #[cfg(test)]
 fn apply(method: &dyn StreamingMethod, operands: &[&[f32]]) -> Vec<f32> {
+    apply_to(method, &[operands[0].len()], operands)
+}
+
+/// As [`apply`], to tensors of a shape.
+#[cfg(test)]
+fn apply_to(method: &dyn StreamingMethod, shape: &[usize], operands: &[&[f32]]) -> Vec<f32> {
     let mut output = vec![f32::NAN; operands[0].len()];
     let tensor = TensorContext {
         name: "w",
+        shape,
         elements: output.len() as u64,
     };
     let block = OperandBlock {

@@ -7,25 +7,25 @@
 //! t = N·cos θ / (1 + (N − 1)·cos θ)      t · mean + (1 − t) · base
 //! ```
 //!
-//! in each tensor; cos θ is the mean over all pairs, as in mergekit. A pair with a zero difference counts as cosine 0,
-//! where mergekit divides by a norm product of at least 10⁻⁶, which shrinks the cosines of very small changes. Where
-//! the denominator vanishes the result is the base, as in mergekit. `filter_wise` is not offered.
+//! in each tensor, or in each of its rows, which is mergekit's `filter_wise: true`; cos θ is the mean over all pairs, as in
+//! mergekit. A pair with a zero difference counts as cosine 0, where mergekit divides by a norm product of at least 10⁻⁶,
+//! which shrinks the cosines of very small changes, those of single rows in particular. Where the denominator vanishes
+//! the result is the base, as in mergekit.
 
-use std::sync::Arc;
-
-use super::span::{InSpan, Products, SpanMethod};
-use super::{Method, OperandKinds, Operation, Signature};
+use super::span::{Products, SpanMethod};
+use super::span_lines::{OVER, Over};
+use super::{Method, OperandKinds, Signature};
 
 pub(super) const METHOD: Method = Method {
     signature: Signature {
         name: "model_stock",
-        summary: "the mean of fine-tunes of `base`, drawn back to it as far as they disagree, in every tensor",
+        summary: "the mean of fine-tunes of `base`, drawn back to it as far as they disagree, in every tensor or row",
         operands: &["base", "a", "b"],
         variadic: true,
         kinds: OperandKinds::Models,
-        parameters: &[],
+        parameters: &[OVER],
     },
-    build: |_| Ok(Operation::Streaming(Arc::new(InSpan(ModelStock)))),
+    build: |arguments| Over::parse("model_stock", arguments).map(|over| over.operation(ModelStock)),
 };
 
 struct ModelStock;

@@ -1,15 +1,16 @@
 //! Interpolation along the great circle, near to where it is a line as well.
 //!
-//! mergekit's `nuslerp` in its default form, where each tensor is one vector: the formula of `slerp`, but linear only
-//! where the sine of the angle vanishes, 1 − cos² ≤ 10⁻¹⁶. `t` is what mergekit makes of its two weights,
-//! w₁/(w₀ + w₁). Its `base_model` is written out: `base + nuslerp(a - base, b - base)`. Its forms that interpolate rows
-//! or columns one by one (`nuslerp_flatten: false`) are not offered.
-
-use std::sync::Arc;
+//! mergekit's `nuslerp`: the formula of `slerp`, but linear only where the sine of the angle vanishes, 1 − cos² ≤ 10⁻¹⁶.
+//! `t` is what mergekit makes of its two weights, w₁/(w₀ + w₁). Its `base_model` is written out:
+//! `base + nuslerp(a - base, b - base)`.
+//!
+//! What is one vector is the tensor, or each of its rows or columns ([`span_lines`](super::span_lines)).
+//! `nuslerp_flatten: false` is `over="rows"`, and with `nuslerp_row_wise: true` it is `over="columns"`: mergekit takes
+//! the first index for the one that it calls a row's.
 
 use super::slerp::{GreatCircle, PLACE};
-use super::span::InSpan;
-use super::{Method, OperandKinds, Operation, Signature};
+use super::span_lines::{OVER, Over};
+use super::{Method, OperandKinds, Signature};
 
 pub(super) const METHOD: Method = Method {
     signature: Signature {
@@ -18,12 +19,13 @@ pub(super) const METHOD: Method = Method {
         operands: &["a", "b"],
         variadic: false,
         kinds: OperandKinds::Alike,
-        parameters: &[PLACE],
+        parameters: &[PLACE, OVER],
     },
     build: |arguments| {
-        Ok(Operation::Streaming(Arc::new(InSpan(GreatCircle {
+        let circle = GreatCircle {
             place: arguments.real("t"),
             is_linear: |cosine| 1.0 - cosine * cosine <= 1e-16,
-        }))))
+        };
+        Over::parse("nuslerp", arguments).map(|over| over.operation(circle))
     },
 };

@@ -126,6 +126,7 @@ mod tests {
         };
         let tensor = TensorContext {
             name: "w",
+            shape: &[4],
             elements: 4,
         };
         let known = [method.observe(0, tensor, &[], block)];

@@ -20,9 +20,9 @@ pub(super) trait SpanMethod: Send + Sync {
 
 /// Inner products of the operands of one tensor.
 pub(super) struct Products<'a> {
-    operands: usize,
+    pub(super) operands: usize,
     /// Row by row, each from the diagonal on.
-    upper: &'a [f64],
+    pub(super) upper: &'a [f64],
 }
 
 impl Products<'_> {
@@ -69,23 +69,7 @@ impl<M: SpanMethod> StreamingMethod for InSpan<M> {
         _known: &[Vec<f64>],
         block: OperandBlock<'_>,
     ) -> Vec<f64> {
-        let operands = block.operands;
-        let count = operands.first().map_or(0, |operand| operand.len());
-        let value = |operand: &[f32], index: usize| {
-            let origin = if M::RELATIVE_TO_FIRST {
-                f64::from(operands[0][index])
-            } else {
-                0.0
-            };
-            f64::from(operand[index]) - origin
-        };
-        let mut products = Vec::with_capacity(operands.len() * (operands.len() + 1) / 2);
-        for (row, one) in operands.iter().enumerate() {
-            for other in &operands[row..] {
-                products.push(sum(count, |index| value(one, index) * value(other, index)));
-            }
-        }
-        products
+        inner_products::<M>(block.operands)
     }
 
     fn emit(
@@ -99,20 +83,45 @@ impl<M: SpanMethod> StreamingMethod for InSpan<M> {
             operands: block.operands.len(),
             upper: known.first().map_or(&[], Vec::as_slice),
         };
-        let weights = self.0.weights(&products);
-        let terms: Vec<(f64, &[f32])> = weights
-            .into_iter()
-            .zip(block.operands.iter().copied())
-            .filter(|(weight, _)| *weight != 0.0)
-            .collect();
-        for (index, output) in output.iter_mut().enumerate() {
-            // A sum that begins with its first term keeps a negative zero.
-            *output = terms
-                .iter()
-                .map(|(weight, operand)| weight * f64::from(operand[index]))
-                .reduce(|sum, term| sum + term)
-                .unwrap_or(0.0) as f32;
+        combine(&self.0.weights(&products), block.operands, output);
+    }
+}
+
+/// The inner products of slices, as [`Products`] has them.
+pub(super) fn inner_products<M: SpanMethod>(operands: &[&[f32]]) -> Vec<f64> {
+    let count = operands.first().map_or(0, |operand| operand.len());
+    let value = |operand: &[f32], index: usize| {
+        let origin = if M::RELATIVE_TO_FIRST {
+            f64::from(operands[0][index])
+        } else {
+            0.0
+        };
+        f64::from(operand[index]) - origin
+    };
+    let mut products = Vec::with_capacity(operands.len() * (operands.len() + 1) / 2);
+    for (row, one) in operands.iter().enumerate() {
+        for other in &operands[row..] {
+            products.push(sum(count, |index| value(one, index) * value(other, index)));
         }
+    }
+    products
+}
+
+/// `Σ weight·operand`.
+pub(super) fn combine(weights: &[f64], operands: &[&[f32]], output: &mut [f32]) {
+    let terms: Vec<(f64, &[f32])> = weights
+        .iter()
+        .copied()
+        .zip(operands.iter().copied())
+        .filter(|(weight, _)| *weight != 0.0)
+        .collect();
+    for (index, output) in output.iter_mut().enumerate() {
+        // A sum that begins with its first term keeps a negative zero.
+        *output = terms
+            .iter()
+            .map(|(weight, operand)| weight * f64::from(operand[index]))
+            .reduce(|sum, term| sum + term)
+            .unwrap_or(0.0) as f32;
     }
 }
 

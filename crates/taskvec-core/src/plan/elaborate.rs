@@ -13,7 +13,9 @@ use crate::expression::{
     Atom, Call, Expression, ExpressionError, Kind, Node, Operator, Problem, Span, Syntax,
     binary_kind, negated_kind,
 };
-use crate::method::{self, METHODS, Parameter, ParameterType, TensorPattern};
+use crate::method::{
+    self, METHODS, Operation, Parameter, ParameterType, TensorContext, TensorPattern,
+};
 use crate::spelling::near_names;
 use crate::statistics::Group;
 
@@ -103,13 +105,19 @@ impl Elaboration {
     }
 
     /// The formula of one tensor.
-    pub(super) fn lower(&self, expression: &Expression, name: &str) -> Result<TensorFormula> {
+    pub(super) fn lower(
+        &self,
+        expression: &Expression,
+        name: &str,
+        shape: &[usize],
+    ) -> Result<TensorFormula> {
         let has_tensor = |input: usize| self.inputs[input].checkpoint.tensors().contains_key(name);
         let mut lowering = Lowering {
             tensor: TensorPlace {
                 name,
                 layers: self.layers,
             },
+            context: TensorContext::of(name, shape),
             calls: &self.calls,
             has_tensor: &has_tensor,
             steps: Vec::new(),
@@ -122,6 +130,35 @@ impl Elaboration {
             steps: lowering.steps,
             terms,
         })
+    }
+
+    /// What methods have to say of tensors of these names and shapes, as sentences.
+    pub(super) fn notes<'a>(
+        &self,
+        tensors: impl Iterator<Item = (&'a String, &'a [usize])> + Clone,
+    ) -> Vec<String> {
+        let mut notes = Vec::new();
+        for call in &self.calls {
+            let Work::Fixed(Operation::Streaming(method)) = &call.work else {
+                continue;
+            };
+            let mut said = tensors.clone().filter_map(|(name, shape)| {
+                let note = method.note(TensorContext::of(name, shape))?;
+                Some((name, note))
+            });
+            if let Some((name, note)) = said.next() {
+                let others = match said.count() {
+                    0 => String::new(),
+                    1 => " and 1 other".to_owned(),
+                    count => format!(" and {count} others"),
+                };
+                let note = format!("{note}: `{name}`{others}");
+                if !notes.contains(&note) {
+                    notes.push(note);
+                }
+            }
+        }
+        notes
     }
 
     /// Checks the calls' arguments against the tensors there are.

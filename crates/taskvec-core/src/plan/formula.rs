@@ -7,7 +7,7 @@ use super::call::PlannedCall;
 use super::scalar::TensorPlace;
 use crate::coefficient::Coefficient;
 use crate::expression::{Problem, Span};
-use crate::method::{Operation, StreamingMethod};
+use crate::method::{Extent, Operation, StreamingMethod, TensorContext};
 
 /// What a term of a sum multiplies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -119,9 +119,15 @@ impl TensorFormula {
     }
 }
 
+/// Elements that a row may have where a method needs whole rows: 64 MiB of singles.
+const LARGEST_ROW: u64 = 1 << 24;
+/// Elements that a tensor may have where a method needs it whole: 1 GiB of singles.
+const LARGEST_TENSOR: u64 = 1 << 28;
+
 /// Lowers the terms of an expression for one tensor.
 pub(super) struct Lowering<'a> {
     pub(super) tensor: TensorPlace<'a>,
+    pub(super) context: TensorContext<'a>,
     pub(super) calls: &'a [PlannedCall],
     /// Whether an input has the tensor.
     pub(super) has_tensor: &'a dyn Fn(usize) -> bool,
@@ -157,9 +163,15 @@ impl Lowering<'_> {
                                 }
                             }
                         }
+                        Operation::Streaming(method) if method.is_identity(self.context) => {
+                            if let Some(operand) = call.operands.first() {
+                                lowered.add_all(&self.lower(operand)?, coefficient);
+                            }
+                        }
                         Operation::Streaming(method) => {
-                            let step = self.step(index, call, &method)?;
-                            lowered.add(Operand::Step(step), coefficient);
+                            if let Some(step) = self.step(index, call, &method)? {
+                                lowered.add(Operand::Step(step), coefficient);
+                            }
                         }
                     }
                 }
@@ -168,32 +180,108 @@ impl Lowering<'_> {
         Ok(lowered)
     }
 
+    /// The step that computes a call; none where nothing is left of its operands, for methods make zero of zeros.
     fn step(
         &mut self,
         index: usize,
         call: &PlannedCall,
         method: &Arc<dyn StreamingMethod>,
-    ) -> Result<usize, (Span, Problem)> {
+    ) -> Result<Option<usize>, (Span, Problem)> {
         if let Some(step) = self.placed.get(&index) {
-            return Ok(*step);
+            return Ok(Some(*step));
         }
+        let at_call = |problem| (call.span, problem);
         let mut operands = Vec::with_capacity(call.operands.len());
-        for (place, operand) in call.operands.iter().enumerate() {
-            let mut terms = self.lower(operand)?;
+        for operand in &call.operands {
+            operands.push(self.lower(operand)?);
+        }
+        if operands.iter().all(|terms| terms.len() == 0) {
+            return Ok(None);
+        }
+        for (place, terms) in operands.iter_mut().enumerate() {
             for preparation in method.preparations(place) {
+                if preparation.is_identity(self.context) {
+                    continue;
+                }
+                check(&*preparation, self.context).map_err(at_call)?;
                 self.steps.push(Step {
                     method: preparation,
-                    operands: vec![terms],
+                    operands: vec![std::mem::take(terms)],
                 });
-                terms = Terms::one(Operand::Step(self.steps.len() - 1));
+                *terms = Terms::one(Operand::Step(self.steps.len() - 1));
             }
-            operands.push(terms);
         }
+        check(&**method, self.context).map_err(at_call)?;
         self.steps.push(Step {
             method: Arc::clone(method),
             operands,
         });
         self.placed.insert(index, self.steps.len() - 1);
-        Ok(self.steps.len() - 1)
+        Ok(Some(self.steps.len() - 1))
+    }
+}
+
+/// Refuses a tensor that the method has no meaning for, or that it cannot have at hand as it must.
+fn check(method: &dyn StreamingMethod, tensor: TensorContext<'_>) -> Result<(), Problem> {
+    method.check(tensor)?;
+    let extent = (0..method.passes())
+        .map(|pass| method.observes(pass))
+        .fold(method.emits(), Ord::max);
+    let (needed, elements, limit) = match extent {
+        Extent::Elements => return Ok(()),
+        Extent::Rows => ("in whole rows", tensor.row(), LARGEST_ROW),
+        Extent::Tensor => ("whole", tensor.elements, LARGEST_TENSOR),
+    };
+    if elements <= limit {
+        return Ok(());
+    }
+    Err(Problem::TooLargeAtOnce {
+        tensor: tensor.name.to_owned(),
+        needed,
+        elements,
+        limit,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::method::OperandBlock;
+
+    struct Needs(Extent);
+
+    impl StreamingMethod for Needs {
+        fn passes(&self) -> usize {
+            1
+        }
+
+        fn observes(&self, _pass: usize) -> Extent {
+            self.0
+        }
+
+        fn emit(&self, _: TensorContext<'_>, _: &[Vec<f64>], _: OperandBlock<'_>, _: &mut [f32]) {}
+    }
+
+    #[test]
+    fn what_cannot_be_at_hand_is_refused_by_name() {
+        let shape = [1 << 10, 1 << 20];
+        let tensor = TensorContext::of("embed.weight", &shape);
+        assert_eq!(check(&Needs(Extent::Elements), tensor), Ok(()));
+        assert_eq!(check(&Needs(Extent::Rows), tensor), Ok(()));
+        let Err(problem) = check(&Needs(Extent::Tensor), tensor) else {
+            panic!("a tensor of 4 GiB");
+        };
+        assert_eq!(
+            problem.to_string(),
+            "`embed.weight` must be taken whole, 1073741824 elements at once; at most 268435456 are"
+        );
+        assert!(
+            problem
+                .hint()
+                .unwrap()
+                .contains("except(v, \"embed.weight\")")
+        );
+        let flat = [1 << 30];
+        assert!(check(&Needs(Extent::Rows), TensorContext::of("flat", &flat)).is_err());
     }
 }

@@ -175,6 +175,15 @@ impl Plan {
             let tensor = plan_tensor(expression, &elaboration, options, name)?;
             plan.tensors.insert(name.clone(), tensor);
         }
+        // A tensor that a model copies from an input has nothing of the methods in it.
+        let is_model = plan.kind == Kind::Model;
+        let changed = plan.tensors.iter().filter(|(_, tensor)| {
+            FloatFormat::of(tensor.dtype).is_some()
+                && !tensor.is_zero()
+                && !(is_model && tensor.is_copied())
+        });
+        let noted = elaboration.notes(changed.map(|(name, tensor)| (name, &tensor.shape[..])));
+        plan.notes.extend(noted);
         plan.inputs = elaboration.inputs;
         Ok(plan)
     }
@@ -363,7 +372,7 @@ fn plan_tensor(
         Dtype::F32
     };
     let dtype = options.output_dtype.unwrap_or(default);
-    let formula = elaboration.lower(expression, name)?;
+    let formula = elaboration.lower(expression, name, &shape)?;
     let production = match formula.single() {
         Some(input) if elaboration.inputs[input].checkpoint.tensors()[name].dtype == dtype => {
             Production::Copy { input }

@@ -129,6 +129,75 @@ fn methods_that_choose_elements_choose_those_of_mergekit() {
 }
 
 #[test]
+fn methods_of_rows_and_columns_are_those_of_mergekit() {
+    for (golden, expression) in [
+        (
+            "model_stock_rows",
+            "model_stock(base, a, b, c, over=\"rows\")",
+        ),
+        ("nuslerp_rows", "nuslerp(a, b, t=0.7, over=\"rows\")"),
+        (
+            "nuslerp_columns",
+            "base + nuslerp(a - base, b - base, t=0.7, over=\"columns\")",
+        ),
+        ("arcee_fusion", "arcee_fusion(base, a)"),
+    ] {
+        let worst = difference("f32", golden, expression);
+        assert!(worst <= TOLERANCE, "{golden}: {worst:e}");
+    }
+}
+
+#[test]
+fn della_keeps_and_scales_what_mergekit_does_with_the_same_draws() {
+    for (golden, expression) in [
+        (
+            "della",
+            "base + della(a - base, b - base, c - base, density=0.6, epsilon=0.3, seed=1, weights=(0.5, 1, 0.25), rescale=\"l1\")",
+        ),
+        (
+            "della_sum",
+            "base + 1.5*della(a - base, b - base, c - base, density=0.5, seed=1, combine=\"sum\", rescale=\"none\")",
+        ),
+        (
+            "della_linear",
+            "base + 0.7*magprune(a - base, density=0.4, epsilon=0.2, seed=1, rescale=\"l1\") \
+             + 0.4*magprune(b - base, density=0.4, epsilon=0.2, seed=2, rescale=\"l1\")",
+        ),
+    ] {
+        let worst = difference("f32", golden, expression);
+        assert!(worst <= TOLERANCE, "{golden}: {worst:e}");
+    }
+}
+
+#[test]
+fn magprune_divides_by_the_probabilities_that_mergekit_draws_with() {
+    let golden = "probabilities";
+    let expected = load(golden, "f32", golden);
+    let whole = load("a - base", "f32", golden);
+    let sparse = load(
+        "magprune(a - base, density=0.6, epsilon=0.3, seed=1)",
+        "f32",
+        golden,
+    );
+    let mut compared = 0;
+    for (name, sparse) in &sparse {
+        for (index, value) in sparse
+            .iter()
+            .enumerate()
+            .filter(|(_, value)| **value != 0.0)
+        {
+            let (found, expected) = (whole[name][index] / value, expected[name][index]);
+            assert!(
+                (found - expected).abs() < 4.0 * f32::EPSILON,
+                "{name}: {found} {expected}"
+            );
+            compared += 1;
+        }
+    }
+    assert!(compared > 600, "{compared}");
+}
+
+#[test]
 fn random_methods_agree_in_distribution() {
     let text = std::fs::read_to_string(golden("random.json")).unwrap();
     let drawn: BTreeMap<String, BTreeMap<String, f64>> = serde_json::from_str(&text).unwrap();

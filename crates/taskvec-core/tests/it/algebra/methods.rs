@@ -69,6 +69,25 @@ fn laws_that_hold_exactly() {
         ("nearswap(grpo, sft, t=0)", "grpo"),
         ("ram(grpo - sft, epsilon=0)", "grpo - sft"),
         ("karcher(grpo)", "grpo"),
+        ("magprune(grpo - sft, density=1)", "grpo - sft"),
+        ("della(grpo - sft, density=1)", "grpo - sft"),
+        (
+            "della(grpo - sft, density=0.4, seed=4)",
+            "magprune(grpo - sft, density=0.4, seed=4)",
+        ),
+        (
+            "magprune(grpo - sft, density=0.4, rescale=\"none\")",
+            "magprune(grpo - sft, density=0.4, rescale=\"none\", epsilon=[0.15, 0.15])",
+        ),
+        ("model_stock(base, grpo, grpo, over=\"rows\")", "grpo"),
+        ("nuslerp(grpo, sft, t=1, over=\"rows\")", "sft"),
+        ("nuslerp(grpo, sft, t=0, over=\"columns\")", "grpo"),
+        ("arcee_fusion(grpo, grpo)", "grpo"),
+        ("lowrank(grpo - sft, rank=1000)", "grpo - sft"),
+        (
+            "lowrank(grpo - sft, rank=2)",
+            "0.5*lowrank(2*(grpo - sft), rank=2)",
+        ),
     ] {
         assert_eq!(load(one), load(other), "{one} against {other}");
     }
@@ -146,6 +165,12 @@ fn what_is_not_a_number_is_passed_on() {
         "karcher(a, b, c)",
         "nearswap(a, b, t=0.1)",
         "model_stock(b, a, c)",
+        "magprune(a - b, density=1)",
+        "della(a - b, c - b, density=1)",
+        "model_stock(b, a, c, over=\"rows\")",
+        "nuslerp(a, b, over=\"columns\")",
+        "arcee_fusion(b, a)",
+        "lowrank(a - b, rank=1)",
     ] {
         let found = world.plan(expression).load("w").unwrap();
         assert!(found[0].is_nan(), "{expression}: {found:?}");
@@ -164,6 +189,10 @@ fn results_do_not_depend_on_threads_or_chunks() {
         "base + sce(grpo - base, sft - base, density=0.3) + ramplus_tl(grpo - base, sft - base)",
         "model_stock(base, slerp(grpo, sft, t=0.3), karcher(grpo, sft, target), multislerp(grpo, sft))",
         "base + match_norm(orthogonal(grpo - base, to=sft - base), to=target - base)",
+        "base + della(grpo - base, sft - base, density=0.4, seed=3) + trim(magprune(grpo - sft, density=0.5), density=0.1)",
+        "base + magprune(grpo - sft, density=0.5, rescale=\"l1\") + lowrank(sft - base, rank=3)",
+        "model_stock(base, nuslerp(grpo, sft, over=\"rows\"), nuslerp(grpo, target, over=\"columns\"), over=\"rows\")",
+        "arcee_fusion(base, grpo)",
     ]
     .iter()
     .enumerate()
@@ -251,6 +280,55 @@ fn refusals_say_what_is_allowed() {
             "`model_stock` takes models only, and this is a vector",
         ),
         (
+            "magprune(grpo - sft, density=0.9)",
+            "`epsilon` of `magprune` must be less than the density, and at most 1 less the density: the probabilities \
+             `density` ± `epsilon` lie above 0 and up to 1, not `0.15` with a density of `0.9`",
+        ),
+        (
+            "della(grpo - sft, density=0.1, epsilon=0.1)",
+            "`epsilon` of `della` must be less than the density",
+        ),
+        (
+            "della(grpo - sft, density=1.1)",
+            "`density` of `della` must be a number above 0 and at most 1, not `1.1`",
+        ),
+        (
+            "della(grpo - sft, density=0)",
+            "`density` of `della` must be a number above 0",
+        ),
+        (
+            "della(grpo - sft, density=0.5, epsilon=-0.1)",
+            "`epsilon` of `della` must be a number from 0 to below 1, not `-0.1`",
+        ),
+        (
+            "della(grpo - sft, density=[0.5, 0.9])",
+            "`epsilon` of `della` must be less than the density",
+        ),
+        (
+            "magprune(grpo - sft, density=0.5, rescale=\"l2\")",
+            "`rescale` of `magprune` must be \"p\", \"l1\" or \"none\", not `l2`",
+        ),
+        (
+            "nuslerp(grpo, sft, over=\"layers\")",
+            "`over` of `nuslerp` must be \"tensor\", \"rows\" or \"columns\", not `layers`",
+        ),
+        (
+            "arcee_fusion(base, grpo - sft)",
+            "`arcee_fusion` takes models only, and this is a vector",
+        ),
+        (
+            "lowrank(grpo - sft, rank=0)",
+            "`rank` of `lowrank` must be a whole number, 1 or more, not `0`",
+        ),
+        (
+            "lowrank(grpo - sft, rank=1.5)",
+            "`rank` of `lowrank` must be a whole number",
+        ),
+        (
+            "lowrank(grpo - sft)",
+            "`lowrank` needs its parameter `rank`",
+        ),
+        (
             "match_norm(grpo - sft)",
             "`match_norm` takes 2 operands, not 1",
         ),
@@ -270,4 +348,84 @@ fn refusals_say_what_is_allowed() {
         );
         assert!(error.to_string().starts_with(message), "{error}");
     }
+}
+
+#[test]
+fn matrices_are_cut_to_the_components_that_say_most() {
+    let shape = [260, 300];
+    // Singular values 10, 1 and, on a diagonal of its own, a tail of 0.01.
+    let value = |index: usize| {
+        let (row, column) = (index / 300, index % 300);
+        let wave = |place: usize, speed: f64| (place as f64 * speed).sin();
+        10.0 * wave(row, 0.7) * wave(column, 0.3)
+            + wave(row, 1.9) * wave(column, 2.1)
+            + if row == column { 0.01 } else { 0.0 }
+    };
+    let matrix: Vec<f64> = (0..260 * 300).map(value).collect();
+    let tensors = |matrix: &[f64], norm: &[f64]| {
+        vec![vec![
+            Tensor::new("a.weight", Dtype::F32, &shape, matrix),
+            Tensor::new("norm.weight", Dtype::F32, &[2], norm),
+        ]]
+    };
+    let world = World::default().vector("v", tensors(&matrix, &[3.0, -4.0]).concat());
+    let plan = world.plan("lowrank(v, rank=2)");
+    assert_eq!(
+        plan.notes(),
+        ["tensors that are no matrices pass through `lowrank` as they are: `norm.weight`"]
+    );
+    assert_eq!(plan.load("norm.weight").unwrap(), [3.0, -4.0]);
+    let found = plan.load("a.weight").unwrap();
+    for (index, (found, value)) in found.iter().zip(&matrix).enumerate() {
+        assert!(
+            (f64::from(*found) - value).abs() < 0.0101,
+            "{index}: {found} {value}"
+        );
+    }
+    // What is left out is orthogonal to what is kept, and small.
+    let left = world
+        .plan("v - lowrank(v, rank=2)")
+        .load("a.weight")
+        .unwrap();
+    let dot: f64 = found
+        .iter()
+        .zip(&left)
+        .map(|(one, two)| f64::from(*one) * f64::from(*two))
+        .sum();
+    let norm = |values: &[f32]| {
+        values
+            .iter()
+            .map(|value| f64::from(*value).powi(2))
+            .sum::<f64>()
+            .sqrt()
+    };
+    assert!(dot.abs() < 1e-5 * norm(&found) * norm(&left), "{dot:e}");
+    assert!(norm(&left) <= 0.01 * 260f64.sqrt());
+    // Twice is once.
+    let twice = world
+        .plan("lowrank(lowrank(v, rank=2), rank=2)")
+        .load("a.weight")
+        .unwrap();
+    for (once, twice) in found.iter().zip(&twice) {
+        assert!((once - twice).abs() < 1e-5);
+    }
+}
+
+#[test]
+fn what_is_no_matrix_or_too_large_is_refused_by_name() {
+    let three = Tensor::new("experts", Dtype::F32, &[2, 2, 2], &[1.0; 8]);
+    let one = Tensor::new("norm", Dtype::F32, &[1], &[1.0]);
+    let world = World::default().vector("v", vec![three, one]);
+    let error = world.refused("lowrank(v, rank=1)");
+    assert!(
+        error
+            .to_string()
+            .starts_with("`lowrank` takes matrices apart, and `experts` has the shape [2, 2, 2]"),
+        "{error}"
+    );
+    assert_eq!(
+        error.hint().as_deref(),
+        Some("leave the tensor out of it: `except(v, \"experts\")`")
+    );
+    world.plan("lowrank(except(v, \"experts\"), rank=1)");
 }

@@ -74,6 +74,9 @@ fn files_give_what_mergekit_gives() {
         "slices_of_their_own",
         "nuslerp_base",
         "multislerp_weights",
+        "model_stock_filter_wise",
+        "nuslerp_columns",
+        "arcee_fusion",
     ] {
         difference(recipe);
     }
@@ -140,6 +143,22 @@ fn methods_become_functions() {
             "base + breadcrumbs(sft - base, density=0.5, gamma=0.01) + 0.5*breadcrumbs(grpo - base, density=0.5, gamma=0.01)",
         ),
         (
+            based("della", "density: 0.5", weighed),
+            "base + della(sft - base, grpo - base, density=0.5, epsilon=0.15, seed=1, weights=(1, 0.5), rescale=\"l1\")",
+        ),
+        (
+            based("della", "weight: 1, normalize: false, rescale: false", ["density: 0.5", "density: 0.6, epsilon: 0.1"]),
+            "base + ties(magprune(sft - base, density=0.5, epsilon=0.15, seed=1, rescale=\"none\"), magprune(grpo - base, density=0.6, epsilon=0.1, seed=2, rescale=\"none\"), density=1, combine=\"sum\")",
+        ),
+        (
+            based("della_linear", "density: 0.5, lambda: 1.1", weighed),
+            "base + 1.1*(magprune(sft - base, density=0.5, epsilon=0.15, seed=1, rescale=\"l1\") + 0.5*magprune(grpo - base, density=0.5, epsilon=0.15, seed=2, rescale=\"l1\"))",
+        ),
+        (
+            based("della", "density: 1", weighed),
+            "base + della(sft - base, grpo - base, density=1, epsilon=0.15, seed=1, weights=(1, 0.5), rescale=\"l1\")",
+        ),
+        (
             based("sce", "select_topk: 0.3", plain),
             "base + sce(sft - base, grpo - base, density=0.3)",
         ),
@@ -149,6 +168,26 @@ fn methods_become_functions() {
             "base + ramplus_tl(sft - base, grpo - base, r=0.2)",
         ),
         (based("model_stock", "", plain), "model_stock(base, sft, grpo)"),
+        (
+            based("model_stock", "filter_wise: true", plain),
+            "model_stock(base, sft, grpo, over=\"rows\")",
+        ),
+        (
+            based("nuslerp", "weight: 1, nuslerp_flatten: false", plain),
+            "base + nuslerp(sft - base, grpo - base, t=0.5, over=\"rows\")",
+        ),
+        (
+            based("nuslerp", "weight: 1, nuslerp_flatten: false, nuslerp_row_wise: true", plain),
+            "base + nuslerp(sft - base, grpo - base, t=0.5, over=\"columns\")",
+        ),
+        (
+            based("nuslerp", "weight: 1, nuslerp_row_wise: true", plain),
+            "base + nuslerp(sft - base, grpo - base, t=0.5)",
+        ),
+        (
+            "merge_method: arcee_fusion\nbase_model: mem:base\nmodels: [model: mem:sft]".into(),
+            "arcee_fusion(base, sft)",
+        ),
         (based("karcher", "max_iter: 5", plain), "karcher(base, sft, grpo, iterations=5)"),
         (
             based("nuslerp", "", ["weight: 1", "weight: 3"]),
@@ -299,8 +338,11 @@ fn what_is_not_supported_is_refused_by_name_and_line() {
         (file("chat_template: chatml"), 4, "a `chat_template` other than `auto` is not supported"),
         (file("modules: {x: {}}"), 4, "`modules` is not supported"),
         (file("merge_method: ties"), 4, "`merge_method` is given twice"),
-        (based("della", ""), 1, "the merge method `della` is not supported"),
-        (based("arcee_fusion", ""), 1, "the merge method `arcee_fusion` is not supported"),
+        (based("della", "parameters: {weight: 1, density: 0.9}"), 4, "`density` ± `epsilon` must lie above 0 and up to 1, and 0.9 ± 0.15 does not"),
+        (based("della", "parameters: {weight: 1, density: 0.2,\n  epsilon: 0.2}"), 5, "`density` ± `epsilon` must lie above 0"),
+        (based("della_linear", "parameters: {weight: 1, density: 0.5, epsilon: -0.1}"), 4, "`density` ± `epsilon` must lie above 0"),
+        (based("della", "parameters: {weight: 1, gamma: 0.1}"), 4, "the merge method `della` has no key `gamma`"),
+        (based("arcee_fusion", ""), 3, "`arcee_fusion` merges 1 models beside the base, not 2"),
         (based("tis", ""), 1, "mergekit has no merge method `tis`"),
         (based("slerp", "parameters: {t: 0.5, density: 1}"), 4, "the merge method `slerp` has no key `density`"),
         (based("slerp", "parameters: {t: 0.5}"), 3, "`slerp` merges 1 models beside the base, not 2"),
@@ -312,8 +354,7 @@ fn what_is_not_supported_is_refused_by_name_and_line() {
         (based("ties", "parameters: {weight: 1/2}"), 4, "`weight` must be a number, not `1/2`"),
         (based("ties", "parameters: {weight: 010}"), 4, "`weight` must be a number, not `010`"),
         (based("ties", "parameters: {weight: .nan}"), 4, "`weight` must be a number, not `.nan`"),
-        (based("model_stock", "parameters: {filter_wise: true}"), 4, "`filter_wise: true` is not supported"),
-        (based("nuslerp", "parameters: {weight: 1, nuslerp_flatten: false}"), 4, "`nuslerp_flatten: false` is not supported"),
+        (based("model_stock", "parameters: {filter_wise: [0, 1]}"), 4, "a `filter_wise` that differs between tensors"),
         ("merge_method: ties\nmodels: [model: mem:sft]".into(), 2, "`ties` needs a `base_model`"),
         ("merge_method: linear\nmodels:\n- model: mem:sft+mem:x+mem:y".into(), 3, "more than one adapter on a model is not supported"),
         ("merge_method: linear\nmodels:\n- model: {model: mem:sft+mem:x, lora: mem:y}".into(), 3, "more than one adapter on a model is not supported"),
