@@ -54,6 +54,8 @@ struct Combination {
     operands: Vec<Operand>,
     kernel: LinearKernel,
     format: FloatFormat,
+    /// Whether it is an input as it is stored.
+    is_one_input: bool,
 }
 
 /// Buffers of one thread, reused from chunk to chunk.
@@ -106,10 +108,16 @@ impl Computation {
                     }
                 }
             }
+            let is_one_input = matches!(
+                (operands.as_slice(), typed.as_slice()),
+                ([Operand::Input(_)], [(coefficient, stored)])
+                    if coefficient.is_one() && *stored == format
+            );
             Combination {
                 operands,
                 kernel: LinearKernel::new(&typed, format),
                 format,
+                is_one_input,
             }
         };
         let mut steps: Vec<PreparedStep> = Vec::with_capacity(formula.steps.len());
@@ -352,6 +360,10 @@ impl Combination {
                 Operand::Step(step) => workspace.steps[*step].as_slice(),
             })
             .collect();
+        if self.is_one_input {
+            output.copy_from_slice(inputs[0]);
+            return tally.count_stored(self.format, output);
+        }
         self.kernel.evaluate(&inputs, output, tally);
     }
 }

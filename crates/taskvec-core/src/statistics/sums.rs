@@ -37,6 +37,53 @@ pub(crate) fn sum_of_squares(values: &[f32]) -> f64 {
     lanes.iter().sum()
 }
 
+/// What two runs of values have to do with one another.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct Products {
+    /// `Σ x·y`.
+    pub(crate) dot: f64,
+    /// Elements where neither is zero or NaN.
+    pub(crate) nonzero_in_both: u64,
+    /// Of those, the ones of one sign.
+    pub(crate) agreeing: u64,
+}
+
+/// [`Products`] of two runs of one length, in one fixed order.
+#[multiversion(targets("x86_64+avx2"))]
+pub(crate) fn products(first: &[f32], second: &[f32]) -> Products {
+    const SIGN: u32 = 1 << 31;
+    const INFINITY: u32 = f32::INFINITY.to_bits();
+    let mut found = Products::default();
+    for (first, second) in first.chunks(LANES << 24).zip(second.chunks(LANES << 24)) {
+        let (mut dot, mut both, mut agreeing) = ([0f64; LANES], [0u32; LANES], [0u32; LANES]);
+        let mut count = |one: &[f32; LANES], two: &[f32; LANES]| {
+            for lane in 0..LANES {
+                dot[lane] += f64::from(one[lane]) * f64::from(two[lane]);
+                let (one, two) = (one[lane].to_bits(), two[lane].to_bits());
+                // Zero wraps to the top, above infinity, where NaN is already.
+                let counts = |bits: u32| (bits & !SIGN).wrapping_sub(1) < INFINITY;
+                let is_both = u32::from(counts(one) & counts(two));
+                both[lane] += is_both;
+                agreeing[lane] += is_both & !((one ^ two) >> 31);
+            }
+        };
+        let ((ones, one), (twos, two)) = (first.as_chunks::<LANES>(), second.as_chunks::<LANES>());
+        for (one, two) in ones.iter().zip(twos) {
+            count(one, two);
+        }
+        // Padded with zeros, which add nothing.
+        let mut last = [[0.0; LANES]; 2];
+        last[0][..one.len()].copy_from_slice(one);
+        last[1][..two.len()].copy_from_slice(two);
+        count(&last[0], &last[1]);
+        let sum = |lanes: [u32; LANES]| lanes.into_iter().map(u64::from).sum::<u64>();
+        found.dot += dot.iter().sum::<f64>();
+        found.nonzero_in_both += sum(both);
+        found.agreeing += sum(agreeing);
+    }
+    found
+}
+
 /// What is special about some values.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) struct Census {
@@ -102,6 +149,25 @@ mod tests {
             let square = |index: usize| f64::from(values[index]).powi(2);
             assert_eq!(sum_of_squares(&values), sum(values.len(), square));
         }
+    }
+
+    #[test]
+    fn products_count_signs_where_neither_is_zero() {
+        for padding in [0, 5, 16, 37] {
+            let mut one = vec![0.5f32; padding];
+            let mut two = vec![-2.0f32; padding];
+            one.extend([0.0, -0.0, 3.0, -3.0, f32::MIN_POSITIVE, 1.0]);
+            two.extend([1.0, 1.0, 2.0, -2.0, -1.0, -0.0]);
+            let found = products(&one, &two);
+            let expected = 12.0 - f64::from(f32::MIN_POSITIVE) - padding as f64;
+            assert_eq!(found.dot, expected);
+            assert_eq!(found.nonzero_in_both, 3 + padding as u64);
+            assert_eq!(found.agreeing, 2);
+        }
+        let (nan, infinity) = (f32::NAN, f32::INFINITY);
+        let found = products(&[nan, 1.0, infinity, -infinity], &[1.0, nan, 1.0, 1.0]);
+        assert_eq!((found.nonzero_in_both, found.agreeing), (2, 1));
+        assert!(found.dot.is_nan());
     }
 
     #[test]
