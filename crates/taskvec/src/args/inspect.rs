@@ -51,7 +51,7 @@ pub(crate) struct InspectArgs {
         num_args = 0..=1,
         require_equals = true,
         default_missing_value = "auto",
-        conflicts_with_all = ["json", "csv"]
+        conflicts_with_all = ["by", "json", "csv"]
     )]
     pub(crate) heatmap: Option<Heat>,
     /// Print one JSON object instead of a table

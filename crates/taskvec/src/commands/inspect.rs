@@ -31,6 +31,9 @@ pub(crate) fn run(arguments: &InspectArgs, printer: &Printer) -> anyhow::Result<
     let first = plan(&arguments.expression)?;
     let second = arguments.beside.as_ref().map(plan).transpose()?;
     let relative_to = arguments.relative_to.as_ref().map(model).transpose()?;
+    if let Some(heat) = arguments.heatmap {
+        heat::require(heat, second.is_some())?;
+    }
     let subject = Subject {
         plan: &first,
         beside: second.as_ref(),
@@ -167,9 +170,10 @@ fn not_finite(inspection: &Inspection) -> Vec<(&str, Vec<(&str, WeightStatistics
 
 fn warn_of_not_finite(inspection: &Inspection, printer: &Printer) {
     for (expression, tensors) in not_finite(inspection) {
-        let named = tensors.iter().take(NAMED).map(|(name, it)| {
-            format!("\n  `{name}`: {} NaN, {} infinite", it.nan, it.infinite)
-        });
+        let named = tensors
+            .iter()
+            .take(NAMED)
+            .map(|(name, it)| format!("\n  `{name}`: {} NaN, {} infinite", it.nan, it.infinite));
         let rest = match tensors.len().saturating_sub(NAMED) {
             0 => String::new(),
             rest => format!("\n  and {rest} more; `--by tensor` counts in each"),

@@ -109,7 +109,11 @@ impl HeatMap {
 fn drawn(heat: Heat, scale: Option<(f64, f64)>, width: usize) -> String {
     match (heat, scale) {
         (Heat::Value(value), Some((low, high))) if value.is_finite() => {
-            let share = if high > low { (value - low) / (high - low) } else { 0.0 };
+            let share = if high > low {
+                (value - low) / (high - low)
+            } else {
+                0.0
+            };
             let level = ((share * RAMP.len() as f64) as usize).min(RAMP.len() - 1);
             styled(level, &format!("{level:>width$}"))
         }
@@ -120,7 +124,11 @@ fn drawn(heat: Heat, scale: Option<(f64, f64)>, width: usize) -> String {
 }
 
 fn styled(level: usize, text: &str) -> String {
-    let ink = if level < BRIGHT { BRIGHT_TEXT } else { DARK_TEXT };
+    let ink = if level < BRIGHT {
+        BRIGHT_TEXT
+    } else {
+        DARK_TEXT
+    };
     let style = Style::new()
         .bg_color(Some(Ansi256Color(RAMP[level]).into()))
         .fg_color(Some(Ansi256Color(ink).into()));
@@ -169,7 +177,10 @@ mod tests {
     #[test]
     fn a_narrow_terminal_gets_several_maps() {
         let text = plain(&map(11).render(20));
-        let grid: Vec<&str> = text.lines().take_while(|line| !line.contains(':')).collect();
+        let grid: Vec<&str> = text
+            .lines()
+            .take_while(|line| !line.contains(':'))
+            .collect();
         assert!(grid.iter().all(|line| line.width() <= 20), "{text}");
         assert_eq!(text.matches("mlp").count(), 3, "{text}");
         // No terminal is too narrow for a column.
@@ -189,6 +200,9 @@ mod tests {
     #[test]
     fn colours_stand_behind_digits() {
         let text = map(2).render(80);
-        assert!(text.contains("\u{1b}[") && text.contains("48;5;220m"), "{text:?}");
+        assert!(
+            text.contains("\u{1b}[") && text.contains("48;5;220m"),
+            "{text:?}"
+        );
     }
 }

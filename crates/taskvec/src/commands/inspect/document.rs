@@ -241,7 +241,10 @@ pub(super) fn spectrum_records(
     let longest = spectra.matrices.iter().map(|it| it.singular_values.len());
     let longest = longest.max().unwrap_or(0);
     let record = |spectrum: &Spectrum| {
-        let relative = inspection.measurement(&spectrum.tensor).found.relative_norm();
+        let relative = inspection
+            .measurement(&spectrum.tensor)
+            .found
+            .relative_norm();
         let mut record = Map::new();
         let mut set = |key: &str, value: Value| record.insert(key.to_owned(), value);
         set("name", json!(spectrum.tensor));

@@ -16,6 +16,21 @@ struct Drawn {
     value: fn(&Measurement) -> Option<f64>,
 }
 
+/// Refuses before anything is read what takes a second vector where there is none.
+///
+/// # Errors
+///
+/// [`Refusal::NothingToDraw`].
+pub(super) fn require(heat: Heat, has_second: bool) -> Result<(), Refusal> {
+    match heat {
+        Heat::Cosine | Heat::Signs if !has_second => Err(Refusal::NothingToDraw {
+            what: "cosines and signs",
+            needs: "a second vector: name it as EXPR2",
+        }),
+        _ => Ok(()),
+    }
+}
+
 /// The map of what was asked for.
 ///
 /// # Errors
@@ -54,7 +69,12 @@ fn drawn(inspection: &Inspection, heat: Heat) -> Result<Drawn, Refusal> {
     let whole = inspection.whole();
     let refuse = |what, needs| Err(Refusal::NothingToDraw { what, needs });
     let origin = inspection.origin.as_deref();
-    let drawn = |what: &str, value| Ok(Drawn { what: what.to_owned(), value });
+    let drawn = |what: &str, value| {
+        Ok(Drawn {
+            what: what.to_owned(),
+            value,
+        })
+    };
     match heat {
         Heat::Auto if whole.beside.is_some() => self::drawn(inspection, Heat::Cosine),
         Heat::Auto if origin.is_some() => self::drawn(inspection, Heat::Relative),
@@ -73,10 +93,9 @@ fn drawn(inspection: &Inspection, heat: Heat) -> Result<Drawn, Refusal> {
             "shares that survive",
             "a result of few bits: name its type with `--dtype bf16`",
         ),
-        Heat::Survival => drawn("share of the change that survives", |of| of.found.survival()),
-        Heat::Cosine | Heat::Signs if whole.beside.is_none() => {
-            refuse("cosines and signs", "a second vector: name it as EXPR2")
-        }
+        Heat::Survival => drawn("share of the change that survives", |of| {
+            of.found.survival()
+        }),
         Heat::Cosine => drawn("cosine", |of| of.cosine()?.ok()),
         Heat::Signs => drawn("share of signs that agree", Measurement::sign_agreement),
     }

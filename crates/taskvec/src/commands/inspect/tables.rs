@@ -45,7 +45,10 @@ pub(super) fn table(inspection: &Inspection, by: By, rows: &[Row]) -> Table {
         None => alone,
         Some(_) => beside_another,
     };
-    let headings: Vec<&str> = cells(&whole, &whole).into_iter().map(|cell| cell.0).collect();
+    let headings: Vec<&str> = cells(&whole, &whole)
+        .into_iter()
+        .map(|cell| cell.0)
+        .collect();
     let right = headings.into_iter().map(|heading| (heading, Align::Right));
     let mut table = Table::new([(by.name(), Align::Left)].into_iter().chain(right));
     let mut add = |name: &str, of: &Measurement| {
@@ -98,7 +101,10 @@ fn beside_another(of: &Measurement, whole: &Measurement) -> Vec<Cell> {
         ("relative 1", optional(first.relative_norm(), magnitude)),
         ("relative 2", optional(second.relative_norm(), magnitude)),
         ("cosine", cosine),
-        ("both %", percentage(overlap.nonzero_in_both, first.elements)),
+        (
+            "both %",
+            percentage(overlap.nonzero_in_both, first.elements),
+        ),
         ("signs agree %", optional(of.sign_agreement(), percent)),
     ];
     cells.extend(not_finite(of, whole));
@@ -109,7 +115,10 @@ fn beside_another(of: &Measurement, whole: &Measurement) -> Vec<Cell> {
 fn not_finite(of: &Measurement, whole: &Measurement) -> Vec<Cell> {
     let counts = |of: &Measurement| {
         let second = of.beside.unwrap_or_default().0;
-        [of.found.nan + second.nan, of.found.infinite + second.infinite]
+        [
+            of.found.nan + second.nan,
+            of.found.infinite + second.infinite,
+        ]
     };
     if counts(whole) == [0, 0] {
         return Vec::new();
