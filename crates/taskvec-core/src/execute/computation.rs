@@ -54,8 +54,8 @@ struct Combination {
     operands: Vec<Operand>,
     kernel: LinearKernel,
     format: FloatFormat,
-    /// Whether it is an input as it is stored.
-    is_one_input: bool,
+    /// The input that it is, as it is stored.
+    as_stored: Option<usize>,
 }
 
 /// Buffers of one thread, reused from chunk to chunk.
@@ -108,16 +108,19 @@ impl Computation {
                     }
                 }
             }
-            let is_one_input = matches!(
-                (operands.as_slice(), typed.as_slice()),
-                ([Operand::Input(_)], [(coefficient, stored)])
-                    if coefficient.is_one() && *stored == format
-            );
+            let as_stored = match (operands.as_slice(), typed.as_slice()) {
+                ([Operand::Input(place)], [(coefficient, stored)])
+                    if coefficient.is_one() && *stored == format =>
+                {
+                    Some(*place)
+                }
+                _ => None,
+            };
             Combination {
                 operands,
                 kernel: LinearKernel::new(&typed, format),
                 format,
-                is_one_input,
+                as_stored,
             }
         };
         let mut steps: Vec<PreparedStep> = Vec::with_capacity(formula.steps.len());
@@ -249,6 +252,10 @@ impl Computation {
         let mut outputs = std::mem::take(&mut workspace.outputs);
         outputs.resize_with(self.roots.len().max(outputs.len()), Vec::new);
         for (index, (root, output)) in self.roots.iter().zip(&mut outputs).enumerate() {
+            // What is counted is the first; another that is an input is at hand already.
+            if index > 0 && root.as_stored.is_some() {
+                continue;
+            }
             output.resize(count * root.format.size_bytes(), 0);
             let mut counted = Tally::default();
             root.evaluate(workspace, output, &mut counted);
@@ -257,13 +264,13 @@ impl Computation {
             }
         }
         workspace.outputs = outputs;
-        Ok((
-            workspace.outputs[..self.roots.len()]
-                .iter()
-                .map(Vec::as_slice)
-                .collect(),
-            tally,
-        ))
+        let workspace = &*workspace;
+        let outputs = self.roots.iter().zip(&workspace.outputs).enumerate();
+        let outputs = outputs.map(|(index, (root, output))| match root.as_stored {
+            Some(input) if index > 0 => workspace.inputs[input].as_slice(),
+            _ => output.as_slice(),
+        });
+        Ok((outputs.collect(), tally))
     }
 
     /// Reads the inputs and computes the steps that are needed.
@@ -360,10 +367,6 @@ impl Combination {
                 Operand::Step(step) => workspace.steps[*step].as_slice(),
             })
             .collect();
-        if self.is_one_input {
-            output.copy_from_slice(inputs[0]);
-            return tally.count_stored(self.format, output);
-        }
         self.kernel.evaluate(&inputs, output, tally);
     }
 }

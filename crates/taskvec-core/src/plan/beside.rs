@@ -89,6 +89,13 @@ fn mismatches(first: &Plan, other: &Plan) -> Vec<Mismatch> {
                 left: (names[0].clone(), left.shape.clone()),
                 right: (names[1].clone(), right.shape.clone()),
             }),
+            Some(right) if left.is_measured() != right.is_measured() => {
+                mismatches.push(Mismatch::Dtype {
+                    tensor: tensor.clone(),
+                    left: (names[0].clone(), left.dtype),
+                    right: (names[1].clone(), right.dtype),
+                });
+            }
             None if left.is_measured() && !may_lack(other) => {
                 mismatches.push(missing(tensor, [&names[0], &names[1]], other));
             }

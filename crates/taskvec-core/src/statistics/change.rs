@@ -136,16 +136,22 @@ impl<'a> MeasuredChange<'a> {
     pub(crate) fn rounding(&self, outputs: &[&[u8]]) -> Rounding {
         let mut found = Rounding::default();
         let mut widened = Widened::default();
-        for start in Widened::starts(outputs) {
+        for start in starts(outputs) {
             widened.load(self, outputs, start);
             found.add(&self.rounding_of(&widened), 1.0);
         }
         found
     }
 
-    /// Everything about the elements that were widened.
-    pub(super) fn measure(&self, widened: &Widened) -> WeightStatistics {
-        let change = widened.change();
+    /// Everything about a piece of a block.
+    pub(super) fn measure(
+        &self,
+        outputs: &[&[u8]],
+        start: usize,
+        widened: &mut Widened,
+    ) -> WeightStatistics {
+        widened.load(self, outputs, start);
+        let change = piece(outputs, start);
         let special = census(change);
         WeightStatistics {
             elements: change.len() as u64,
@@ -153,7 +159,7 @@ impl<'a> MeasuredChange<'a> {
             nan: special.nan,
             infinite: special.infinite,
             largest: special.largest.into(),
-            sum_of_squares: sum_of_squares(change),
+            sum_of_squares: special.sum_of_squares,
             origin_sum_of_squares: (self.origin.as_ref())
                 .map(|_| sum_of_squares(&widened.origin[..change.len()])),
             rounding: self.stored.map(|_| self.rounding_of(widened)),
@@ -161,13 +167,30 @@ impl<'a> MeasuredChange<'a> {
     }
 
     fn rounding_of(&self, widened: &Widened) -> Rounding {
-        let count = widened.count;
-        let origin = Some(&widened.origin[..count]).filter(|_| self.is_model);
-        Rounding::of(widened.change(), origin, &widened.stored[..count])
+        let [change, origin, stored] = [&widened.change, &widened.origin, &widened.stored]
+            .map(|values| &values[..widened.count]);
+        Rounding::of(change, Some(origin).filter(|_| self.is_model), stored)
     }
 }
 
-/// Some elements of a [`MeasuredChange`]'s roots as singles.
+/// Where each piece of a block begins.
+pub(super) fn starts(outputs: &[&[u8]]) -> impl Iterator<Item = usize> {
+    (0..singles(outputs).len()).step_by(WIDENED)
+}
+
+/// The change in the piece that begins at `start`, as stored singles.
+pub(super) fn piece<'a>(outputs: &[&'a [u8]], start: usize) -> &'a [[u8; 4]] {
+    let change = &singles(outputs)[start..];
+    &change[..WIDENED.min(change.len())]
+}
+
+fn singles<'a>(outputs: &[&'a [u8]]) -> &'a [[u8; 4]] {
+    outputs
+        .first()
+        .map_or(&[], |change| change.as_chunks::<4>().0)
+}
+
+/// A piece of a [`MeasuredChange`]'s roots as singles; the change itself only where its rounding is of interest.
 pub(super) struct Widened {
     count: usize,
     change: [f32; WIDENED],
@@ -187,31 +210,29 @@ impl Default for Widened {
 }
 
 impl Widened {
-    /// Where each piece of a block begins.
-    pub(super) fn starts(outputs: &[&[u8]]) -> impl Iterator<Item = usize> {
-        let change = outputs.first().map_or(0, |change| change.len());
-        (0..change / CHANGE.size_bytes()).step_by(WIDENED)
-    }
-
-    /// Takes a piece of a block from `start` on.
-    pub(super) fn load(&mut self, of: &MeasuredChange<'_>, outputs: &[&[u8]], start: usize) {
-        self.count = WIDENED.min(outputs[0].len() / CHANGE.size_bytes() - start);
-        let origin = of.origin.as_ref().map(|(_, format)| *format);
-        let formats = [Some(CHANGE), origin, of.stored];
-        let buffers = [&mut self.change, &mut self.origin, &mut self.stored];
+    fn load(&mut self, of: &MeasuredChange<'_>, outputs: &[&[u8]], start: usize) {
+        self.count = piece(outputs, start).len();
+        let count = self.count;
+        let widen = |format: FloatFormat, bytes: &[u8], buffer: &mut [f32]| {
+            let size = format.size_bytes();
+            widen(
+                format,
+                &bytes[start * size..][..count * size],
+                &mut buffer[..count],
+            );
+        };
         let mut outputs = outputs.iter();
-        for (format, buffer) in formats.into_iter().zip(buffers) {
-            if let Some(format) = format
-                && let Some(bytes) = outputs.next()
-            {
-                let size = format.size_bytes();
-                let bytes = &bytes[start * size..][..self.count * size];
-                widen(format, bytes, &mut buffer[..self.count]);
-            }
+        let change = outputs.next();
+        if let Some((_, format)) = &of.origin
+            && let Some(bytes) = outputs.next()
+        {
+            widen(*format, bytes, &mut self.origin);
         }
-    }
-
-    pub(super) fn change(&self) -> &[f32] {
-        &self.change[..self.count]
+        if let Some(format) = of.stored
+            && let (Some(change), Some(stored)) = (change, outputs.next())
+        {
+            widen(CHANGE, change, &mut self.change);
+            widen(format, stored, &mut self.stored);
+        }
     }
 }

@@ -14,7 +14,7 @@ use std::num::NonZeroUsize;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
 
-use super::change::{CHANGE, MeasuredChange, Widened};
+use super::change::{CHANGE, MeasuredChange, Widened, piece, starts};
 use super::group::Group;
 use super::overlap::{Measurement, Overlap};
 use super::sums::products;
@@ -258,7 +258,7 @@ pub fn inspect<'a>(
 struct Inspected<'a> {
     first: MeasuredChange<'a>,
     second: Option<MeasuredChange<'a>>,
-    /// What norms are relative to needs these before everything else.
+    /// What norms are relative to, where that was named; its steps stand behind those of the others.
     reference: TensorFormula,
 }
 
@@ -344,21 +344,20 @@ impl<'a> Inspected<'a> {
         let mut found = Measurement::default();
         let mut widened = Widened::default();
         let Some(second) = &self.second else {
-            for start in Widened::starts(outputs) {
-                widened.load(&self.first, outputs, start);
-                found.found.merge(&self.first.measure(&widened));
+            for start in starts(outputs) {
+                let first = self.first.measure(outputs, start, &mut widened);
+                found.found.merge(&first);
             }
             return found;
         };
         let (firsts, seconds) = outputs.split_at(self.first.roots().count());
-        let mut beside = Widened::default();
-        for start in Widened::starts(outputs) {
-            widened.load(&self.first, firsts, start);
-            beside.load(second, seconds, start);
-            let overlap = products(widened.change(), beside.change()).into();
+        for start in starts(outputs) {
+            let overlap = products(piece(firsts, start), piece(seconds, start)).into();
+            let first = self.first.measure(firsts, start, &mut widened);
+            let second = second.measure(seconds, start, &mut widened);
             found.merge(&Measurement {
-                found: self.first.measure(&widened),
-                beside: Some((second.measure(&beside), overlap)),
+                found: first,
+                beside: Some((second, overlap)),
             });
         }
         found

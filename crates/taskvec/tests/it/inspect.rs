@@ -56,18 +56,33 @@ fn two_vectors_as_table_json_and_csv() {
 
     let found = json(&here.output(&format!("{both} --by tensor --json")));
     assert_eq!(found["second"]["expression"], "\"two\" - \"base\"");
-    assert_eq!((&found["measured"], &found["by"]), (&"vector".into(), &"tensor".into()));
+    assert_eq!(
+        (&found["measured"], &found["by"]),
+        (&"vector".into(), &"tensor".into())
+    );
     let bias = &found["rows"][2];
     assert_eq!(bias["name"], "model.layers.0.self_attn.q_proj.bias");
     // [0, 1/4] and [1, 7/8].
-    assert_eq!((number(&bias["norm"]), number(&bias["second_norm"])), (0.25, 1.765625f64.sqrt()));
-    assert_eq!(number(&bias["cosine"]), 0.25 * 0.875 / (0.25 * 1.765625f64.sqrt()));
-    assert_eq!((&bias["nonzero_in_both"], &bias["agreeing"]), (&1.into(), &1.into()));
+    assert_eq!(
+        (number(&bias["norm"]), number(&bias["second_norm"])),
+        (0.25, 1.765625f64.sqrt())
+    );
+    assert_eq!(
+        number(&bias["cosine"]),
+        0.25 * 0.875 / (0.25 * 1.765625f64.sqrt())
+    );
+    assert_eq!(
+        (&bias["nonzero_in_both"], &bias["agreeing"]),
+        (&1.into(), &1.into())
+    );
     let embedding = &found["rows"][0];
     // The second turns negative after eight steps.
     assert_eq!(embedding["nonzero_in_both"], 10);
     assert_eq!(number(&embedding["sign_agreement"]), 0.7);
-    assert_eq!(format!("{:.4}", number(&found["total"]["cosine"])), cells[6]);
+    assert_eq!(
+        format!("{:.4}", number(&found["total"]["cosine"])),
+        cells[6]
+    );
 
     let csv = shown(&here.output(&format!("{both} --by tensor --csv")));
     let lines: Vec<Vec<&str>> = csv.lines().map(|line| line.split(',').collect()).collect();
@@ -100,13 +115,20 @@ fn rows_of_every_kind_add_up_to_the_total() {
 #[test]
 fn norms_are_relative_to_the_model_that_is_named() {
     let here = Workplace::new();
-    assert!(here.output(&format!("write {GRPO} -o reason")).status.success());
+    assert!(
+        here.output(&format!("write {GRPO} -o reason"))
+            .status
+            .success()
+    );
     let alone = json(&here.output("inspect '\"reason\"' --json"));
     assert_eq!(alone["total"]["relative_norm"], Value::Null);
     let told = json(&here.output("inspect '\"reason\"' --json --relative-to micro:sft"));
     let direct = json(&here.output(&format!("inspect {GRPO} --json")));
     assert_eq!(told["origin"], "micro:sft");
-    assert_eq!(told["total"]["relative_norm"], direct["total"]["relative_norm"]);
+    assert_eq!(
+        told["total"]["relative_norm"],
+        direct["total"]["relative_norm"]
+    );
 
     let refused = here.output(&format!("inspect '\"reason\"' --relative-to {GRPO}"));
     assert_eq!(refused.status.code(), Some(1));
@@ -117,7 +139,10 @@ fn norms_are_relative_to_the_model_that_is_named() {
 fn spectra_with_the_energy_of_lower_ranks() {
     let here = Workplace::new();
     let table = shown(&here.output(&format!("inspect {GRPO} --spectrum=4")));
-    let heading = table.lines().find(|line| line.starts_with("matrix")).unwrap();
+    let heading = table
+        .lines()
+        .find(|line| line.starts_with("matrix"))
+        .unwrap();
     for column in ["stable rank", "rank 1 %", "rank 2 %", "rank 4 %"] {
         assert!(heading.contains(column), "{heading}");
     }
@@ -139,8 +164,16 @@ fn spectra_with_the_energy_of_lower_ranks() {
     assert!(left_out.iter().any(|it| it["reason"] == "embedding"));
     assert!(left_out.iter().any(|it| it["reason"] == "no matrix"));
     let csv = shown(&here.output(&format!("inspect {GRPO} --spectrum=4 --csv")));
-    assert!(csv.lines().next().unwrap().ends_with("singular_value_3,singular_value_4"));
-    assert_eq!(csv.lines().count(), 1 + spectra["matrices"].as_array().unwrap().len());
+    assert!(
+        csv.lines()
+            .next()
+            .unwrap()
+            .ends_with("singular_value_3,singular_value_4")
+    );
+    assert_eq!(
+        csv.lines().count(),
+        1 + spectra["matrices"].as_array().unwrap().len()
+    );
     let refused = here.output(&format!("inspect {GRPO} {TARGET} --spectrum"));
     assert_eq!(refused.status.code(), Some(2));
 }
@@ -151,24 +184,40 @@ fn a_heat_map_is_digits_in_a_pipe_and_colours_where_asked_for() {
     let map = format!("inspect {GRPO} {TARGET} --heatmap");
     let plain = shown(&here.output(&map));
     assert!(!plain.contains('\u{1b}'), "{plain}");
-    let heading = plain.lines().find(|line| line.trim_start().starts_with("0 1")).unwrap();
-    assert_eq!(heading.split_whitespace().collect::<Vec<_>>(), ["0", "1", "2", "3"]);
+    let heading = plain
+        .lines()
+        .find(|line| line.trim_start().starts_with("0 1"))
+        .unwrap();
+    assert_eq!(
+        heading.split_whitespace().collect::<Vec<_>>(),
+        ["0", "1", "2", "3"]
+    );
     let digits: Vec<Vec<&str>> = plain
         .lines()
         .filter(|line| line.starts_with("attention") || line.starts_with("mlp"))
         .map(|line| line.split_whitespace().skip(1).collect())
         .collect();
     assert_eq!(digits.len(), 5, "{plain}");
-    assert!(digits.iter().all(|row| row.len() == 4 && row.iter().all(|it| it.len() == 1)));
+    assert!(
+        digits
+            .iter()
+            .all(|row| row.len() == 4 && row.iter().all(|it| it.len() == 1))
+    );
     assert!(plain.contains("cosine: 0123456789 from "));
 
     let coloured = shown(&here.output(&format!("--color always {map}")));
-    assert!(coloured.contains("\u{1b}[48;5;") || coloured.contains(";48;5;"), "{coloured:?}");
+    assert!(
+        coloured.contains("\u{1b}[48;5;") || coloured.contains(";48;5;"),
+        "{coloured:?}"
+    );
     let mut quiet = here.command(&map);
     assert!(!shown(&quiet.env("NO_COLOR", "1").output().unwrap()).contains('\u{1b}'));
 
     let other = shown(&here.output(&format!("inspect {GRPO} --heatmap")));
-    assert!(other.contains("norm relative to micro:sft: 0123456789"), "{other}");
+    assert!(
+        other.contains("norm relative to micro:sft: 0123456789"),
+        "{other}"
+    );
     for (what, needs) in [
         ("cosine", "a second vector"),
         ("survival", "--dtype bf16"),
@@ -192,16 +241,24 @@ fn vectors_that_do_not_fit_are_refused_with_everything_in_which_they_differ() {
         .collect();
     file(&here.path("other.safetensors"), &other);
     file(&here.path("zeros.safetensors"), &zeros);
-    let refused = here.output(
-        "inspect '\"one\" - \"base\"' '\"other.safetensors\" - \"zeros.safetensors\"'",
-    );
+    let refused =
+        here.output("inspect '\"one\" - \"base\"' '\"other.safetensors\" - \"zeros.safetensors\"'");
     assert_eq!((refused.status.code(), refused.stdout.len()), (Some(1), 0));
-    for part in ["1 shape differs, 2 tensors are on one side only", "[4, 3]", "[3, 3]", "k_proj"] {
+    for part in [
+        "1 shape differs, 2 tensors are on one side only",
+        "[4, 3]",
+        "[3, 3]",
+        "k_proj",
+    ] {
         assert!(said(&refused).contains(part), "{}", said(&refused));
     }
     let refused = here.output("inspect '\"one\" - \"base\"' '\"two\"'");
     assert_eq!(refused.status.code(), Some(1));
-    assert!(said(&refused).contains("`\"two\"` is a model"), "{}", said(&refused));
+    assert!(
+        said(&refused).contains("`\"two\"` is a model"),
+        "{}",
+        said(&refused)
+    );
     assert!(said(&refused).contains("hint: subtract the base model"));
 }
 
@@ -210,7 +267,11 @@ fn without_a_cosine_it_says_so() {
     let here = study();
     let nothing = "inspect '\"one\" - \"base\"' 'only(\"two\" - \"base\", \"mlp\")'";
     let output = here.output(nothing);
-    assert!(said(&output).contains("no cosine in 2 of 3 rows"), "{}", said(&output));
+    assert!(
+        said(&output).contains("no cosine in 2 of 3 rows"),
+        "{}",
+        said(&output)
+    );
     assert_eq!(shown(&output).matches(" none ").count(), 2);
     let found = json(&here.output(&format!("{nothing} --json --by tensor")));
     assert_eq!(found["rows"][0]["cosine"], Value::Null);
@@ -224,5 +285,8 @@ fn without_a_cosine_it_says_so() {
     assert!(said(&output).contains("`model.layers.0.mlp.up_proj.weight`: 1 NaN, 0 infinite"));
     let found = json(&output);
     assert_eq!(found["total"]["norm"], Value::Null);
-    assert_eq!(found["not_finite"][0]["tensor"], "model.layers.0.mlp.up_proj.weight");
+    assert_eq!(
+        found["not_finite"][0]["tensor"],
+        "model.layers.0.mlp.up_proj.weight"
+    );
 }
