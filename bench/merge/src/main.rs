@@ -1,7 +1,9 @@
-//! Times `target + (grpo - sft)` on 1.5B-parameter checkpoints against `cp -r target`.
+//! Times `target + (grpo - sft)` on 1.5B-parameter checkpoints against `cp -r target`, or with `--work inspect` an
+//! inspection of `grpo - sft` against `cat` of both.
 //!
 //! ```text
-//! cargo run --release -p bench-merge -- [--dir DIR] [--rounds N] [--threads N] [--chunk-bytes N] [--expression E]
+//! cargo run --release -p bench-merge -- [--work merge|inspect] [--dir DIR] [--rounds N] [--threads N] [--chunk-bytes N]
+//!     [--expression E]
 //! ```
 //!
 //! The merge runs in a process of its own, this program started again, which does what `taskvec write` does; the wall
@@ -11,6 +13,7 @@
 #![allow(clippy::print_stdout, reason = "printing is what a benchmark is for")]
 
 mod checkpoints;
+mod inspection;
 
 use std::error::Error;
 use std::fs;
@@ -21,12 +24,20 @@ use std::time::Instant;
 
 use taskvec_core::{Bindings, Library, Plan, PlanOptions, Reference, WriteOptions, write};
 
+#[derive(Clone, Copy, PartialEq)]
+enum Work {
+    Merge,
+    Inspect,
+}
+
 struct Arguments {
+    work: Work,
     directory: PathBuf,
     rounds: usize,
     threads: Option<NonZeroUsize>,
     chunk_bytes: Option<NonZeroUsize>,
-    expression: String,
+    /// Instead of the one that each kind of work has.
+    expression: Option<String>,
     /// Where to write one merge, in the process that does it.
     merge_to: Option<PathBuf>,
 }
@@ -34,11 +45,12 @@ struct Arguments {
 impl Arguments {
     fn parse() -> Result<Self, Box<dyn Error>> {
         let mut parsed = Self {
+            work: Work::Merge,
             directory: "target/bench-merge".into(),
             rounds: 5,
             threads: None,
             chunk_bytes: None,
-            expression: "target + (grpo - sft)".into(),
+            expression: None,
             merge_to: None,
         };
         let mut arguments = std::env::args().skip(1);
@@ -51,12 +63,39 @@ impl Arguments {
                 "--rounds" => parsed.rounds = value.parse()?,
                 "--threads" => parsed.threads = Some(value.parse()?),
                 "--chunk-bytes" => parsed.chunk_bytes = Some(value.parse()?),
-                "--expression" => parsed.expression = value,
+                "--expression" => parsed.expression = Some(value),
+                "--work" => {
+                    parsed.work = match value.as_str() {
+                        "merge" => Work::Merge,
+                        "inspect" => Work::Inspect,
+                        _ => return Err(format!("there is no work `{value}`").into()),
+                    }
+                }
                 "--merge-to" => parsed.merge_to = Some(value.into()),
                 _ => return Err(format!("unknown argument `{flag}`").into()),
             }
         }
         Ok(parsed)
+    }
+
+    fn expression(&self) -> &str {
+        let usual = match self.work {
+            Work::Merge => "target + (grpo - sft)",
+            Work::Inspect => "grpo - sft",
+        };
+        self.expression.as_deref().unwrap_or(usual)
+    }
+
+    /// The plan of the expression over the checkpoints.
+    fn plan(&self) -> Result<Plan, Box<dyn Error>> {
+        let bindings = checkpoints::NAMES
+            .into_iter()
+            .fold(Bindings::default(), |bindings, name| {
+                bindings.with(name, Reference::Path(self.directory.join(name)))
+            });
+        let expression = self.expression().parse()?;
+        let (library, options) = (Library::new(), PlanOptions::default());
+        Ok(Plan::build(&expression, &bindings, &library, &options)?)
     }
 }
 
@@ -64,24 +103,25 @@ fn main() -> Result<(), Box<dyn Error>> {
     let arguments = Arguments::parse()?;
     match &arguments.merge_to {
         Some(destination) => merge(&arguments, destination),
-        None => compare(&arguments),
+        None => {
+            let started = Instant::now();
+            checkpoints::prepare(&arguments.directory)?;
+            println!(
+                "checkpoints in {} ({:.1} s)",
+                arguments.directory.display(),
+                started.elapsed().as_secs_f64()
+            );
+            match arguments.work {
+                Work::Merge => compare(&arguments),
+                Work::Inspect => inspection::compare(&arguments),
+            }
+        }
     }
 }
 
 /// One merge, whose peak resident memory goes to stdout.
 fn merge(arguments: &Arguments, destination: &Path) -> Result<(), Box<dyn Error>> {
-    let bindings = checkpoints::NAMES
-        .into_iter()
-        .fold(Bindings::default(), |bindings, name| {
-            bindings.with(name, Reference::Path(arguments.directory.join(name)))
-        });
-    let expression = arguments.expression.parse()?;
-    let plan = Plan::build(
-        &expression,
-        &bindings,
-        &Library::new(),
-        &PlanOptions::default(),
-    )?;
+    let plan = arguments.plan()?;
     let options = WriteOptions {
         threads: arguments.threads,
         chunk_bytes: arguments.chunk_bytes,
@@ -99,13 +139,6 @@ fn merge(arguments: &Arguments, destination: &Path) -> Result<(), Box<dyn Error>
 }
 
 fn compare(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
-    let started = Instant::now();
-    checkpoints::prepare(&arguments.directory)?;
-    println!(
-        "checkpoints in {} ({:.1} s)",
-        arguments.directory.display(),
-        started.elapsed().as_secs_f64()
-    );
     // Everything into the page cache, as far as it fits.
     for name in checkpoints::NAMES {
         for entry in fs::read_dir(arguments.directory.join(name))? {
@@ -162,7 +195,7 @@ fn compare(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     let (copy, merge) = (median(&mut copies), median(&mut merges));
     println!(
         "{}: median {merge:.2} s, cp -r median {copy:.2} s, ratio {:.2}, peak resident {:.1} MiB",
-        arguments.expression,
+        arguments.expression(),
         merge / copy,
         peak as f64 / 1024.0
     );

@@ -252,8 +252,16 @@ pub enum Error {
         dtype: Dtype,
     },
     /// A model where a vector is needed.
-    #[error("`{expression}` is a model; an adapter is made of a vector")]
+    #[error("`{expression}` is a model; {purpose}")]
     NotAVector {
+        /// The expression, printed.
+        expression: String,
+        /// What vectors are for: `an adapter is made of a vector`.
+        purpose: &'static str,
+    },
+    /// Nothing that could be measured.
+    #[error("`{expression}` has no tensor of floating-point numbers")]
+    NothingToMeasure {
         /// The expression, printed.
         expression: String,
     },

@@ -107,6 +107,14 @@ pub(crate) enum Refusal {
         /// What for.
         purpose: &'static str,
     },
+    /// A heat map of something that was not measured.
+    #[error("there is nothing to draw: {what} take {needs}")]
+    NothingToDraw {
+        /// What was asked for, in the plural.
+        what: &'static str,
+        /// What is missing, and where it is said.
+        needs: &'static str,
+    },
     /// A file of the user's own, where a report was to be written.
     #[error("`{path}` exists and is no report of `taskvec demo`")]
     ForeignReport {
@@ -154,7 +162,7 @@ impl Refusal {
             Self::NamesBesideFile { .. } => {
                 Some("leave `--let` out, or write the paths into the file".to_owned())
             }
-            Self::BoundTwice { .. } | Self::Interrupted { .. } => None,
+            Self::BoundTwice { .. } | Self::NothingToDraw { .. } | Self::Interrupted { .. } => None,
         }
     }
 
@@ -164,6 +172,7 @@ impl Refusal {
             Self::UnknownName { .. }
             | Self::NoCondition { .. }
             | Self::NamesBesideFile { .. }
+            | Self::NothingToDraw { .. }
             | Self::BoundTwice { .. } => Status::Usage,
             _ => Status::Refused,
         }

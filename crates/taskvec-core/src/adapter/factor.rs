@@ -57,13 +57,7 @@ struct Decomposition {
 
 /// Factors a matrix of finite numbers. Components beyond its own rank are zero.
 pub(crate) fn factor(matrix: &Matrix<'_>, rank: usize, search: Search<'_>) -> Result<Factors> {
-    let shortest = matrix.rows.min(matrix.columns);
-    let dimensions = rank + OVERSAMPLING;
-    let found = if shortest <= SMALL.max(2 * dimensions) {
-        decompose(matrix.tile(0..matrix.rows, 0..matrix.columns))
-    } else {
-        matrix.decompose_in_range(dimensions, search)?
-    };
+    let found = decompose_leading(matrix, rank, search)?;
     let mut factors = Factors {
         left: vec![0.0; matrix.rows * rank],
         right: vec![0.0; rank * matrix.columns],
@@ -80,6 +74,37 @@ pub(crate) fn factor(matrix: &Matrix<'_>, rank: usize, search: Search<'_>) -> Re
         }
     }
     Ok(factors)
+}
+
+/// The largest singular values of a matrix of finite numbers, at most so many, in descending order. Where
+/// [`is_small`] does not hold they are estimates from below.
+pub(crate) fn singular_values(
+    matrix: &Matrix<'_>,
+    count: usize,
+    search: Search<'_>,
+) -> Result<Vec<f64>> {
+    let mut values = decompose_leading(matrix, count, search)?.values;
+    values.truncate(count);
+    Ok(values)
+}
+
+/// Whether a matrix is decomposed whole when so many components are wanted.
+pub(crate) fn is_small(matrix: &Matrix<'_>, rank: usize) -> bool {
+    let shortest = matrix.rows.min(matrix.columns);
+    shortest <= SMALL.max(2 * (rank + OVERSAMPLING))
+}
+
+/// At least `rank` leading components, as far as there are so many.
+fn decompose_leading(
+    matrix: &Matrix<'_>,
+    rank: usize,
+    search: Search<'_>,
+) -> Result<Decomposition> {
+    if is_small(matrix, rank) {
+        Ok(decompose(matrix.tile(0..matrix.rows, 0..matrix.columns)))
+    } else {
+        matrix.decompose_in_range(rank + OVERSAMPLING, search)
+    }
 }
 
 fn decompose(matrix: DMatrix<f64>) -> Decomposition {

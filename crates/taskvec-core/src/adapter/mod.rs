@@ -18,7 +18,7 @@ mod read;
 mod write;
 
 pub use error::AdapterError;
-pub(crate) use factor::{Matrix, Search, factor};
+pub(crate) use factor::{Matrix, Search, factor, is_small, singular_values};
 pub(crate) use read::Adapter;
 pub(crate) use write::LORA_FLAG;
 pub use write::{FactoredModule, LeftOut, LeftOutReason, LoraOptions, LoraReport, write_lora};

@@ -172,6 +172,7 @@ pub fn write_lora(
     if plan.kind() != Kind::Vector {
         return Err(Error::NotAVector {
             expression: plan.expression().to_string(),
+            purpose: "an adapter is made of a vector",
         });
     }
     let Some(format) = FloatFormat::of(options.dtype) else {

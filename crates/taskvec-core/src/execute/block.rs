@@ -3,6 +3,8 @@
 //! Nothing here checks anything. [`linear`](super::linear) calls these loops only for blocks on which it has proved
 //! that they are exact.
 
+use multiversion::multiversion;
+
 use super::float::{FloatFormat, narrow_bf16, narrow_f16, narrow_to_odd, widen_f16};
 
 /// Elements that are proved, and then computed, together. Small enough that one outlier spoils little and that
@@ -106,6 +108,7 @@ pub(crate) fn extent(format: FloatFormat, bytes: &[u8]) -> Extent {
 }
 
 /// Widens stored elements to singles; doubles are rounded to nearest.
+#[multiversion(targets("x86_64+avx2"))]
 pub(crate) fn widen(format: FloatFormat, bytes: &[u8], output: &mut [f32]) {
     f32::accumulate(output, format, 1.0, bytes, true);
 }
@@ -129,13 +132,17 @@ pub(crate) trait Accumulator: Copy + PartialEq {
         bytes: &[u8],
         first: bool,
     );
-    /// The commonest sums in one go: `Σ numerator·x · scale` of BF16 numbers, rounded to BF16. The sums stay in registers.
-    fn fuse<const TERMS: usize>(
+    /// The commonest sums in one go: `Σ numerator·x · scale` of BF16 numbers, narrowed. The sums stay in registers.
+    fn fuse<const TERMS: usize, const SIZE: usize>(
         numerators: [Self; TERMS],
         inputs: [&[u8]; TERMS],
         scale: Self,
         output: &mut [u8],
+        narrow: impl Fn(Self) -> [u8; SIZE],
     );
+    /// Rounds to BF16, and to a single.
+    fn to_bf16(self) -> [u8; 2];
+    fn to_single(self) -> [u8; 4];
     /// Rounds the sums to `format`.
     fn narrow(sum: &[Self], format: FloatFormat, output: &mut [u8]);
 }
@@ -199,13 +206,14 @@ macro_rules! accumulator {
             }
 
             #[inline(always)]
-            fn fuse<const TERMS: usize>(
+            fn fuse<const TERMS: usize, const SIZE: usize>(
                 numerators: [Self; TERMS],
                 inputs: [&[u8]; TERMS],
                 scale: Self,
                 output: &mut [u8],
+                narrow: impl Fn(Self) -> [u8; SIZE],
             ) {
-                let (output, _) = output.as_chunks_mut::<2>();
+                let (output, _) = output.as_chunks_mut::<SIZE>();
                 // Slices of one known length need no further checks.
                 let inputs = inputs.map(|bytes| &Bf16::split(bytes)[..output.len()]);
                 for (index, stored) in output.iter_mut().enumerate() {
@@ -213,8 +221,18 @@ macro_rules! accumulator {
                     for term in 1..TERMS {
                         sum += Bf16::$widen(inputs[term][index]) * numerators[term];
                     }
-                    *stored = $bf16(sum * scale);
+                    *stored = narrow(sum * scale);
                 }
+            }
+
+            #[inline(always)]
+            fn to_bf16(self) -> [u8; 2] {
+                $bf16(self)
+            }
+
+            #[inline(always)]
+            fn to_single(self) -> [u8; 4] {
+                (self as f32).to_le_bytes()
             }
 
             #[inline(always)]

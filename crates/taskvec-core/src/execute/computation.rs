@@ -59,6 +59,8 @@ struct Combination {
     operands: Vec<Operand>,
     kernel: LinearKernel,
     format: FloatFormat,
+    /// The input that it is, as it is stored.
+    as_stored: Option<usize>,
 }
 
 /// Which of the elements at hand are wanted.
@@ -126,10 +128,19 @@ impl Computation {
                     }
                 }
             }
+            let as_stored = match (operands.as_slice(), typed.as_slice()) {
+                ([Operand::Input(place)], [(coefficient, stored)])
+                    if coefficient.is_one() && *stored == format =>
+                {
+                    Some(*place)
+                }
+                _ => None,
+            };
             Combination {
                 operands,
                 kernel: LinearKernel::new(&typed, format),
                 format,
+                as_stored,
             }
         };
         let mut steps: Vec<PreparedStep> = Vec::with_capacity(formula.steps.len());
@@ -330,6 +341,10 @@ impl Computation {
         let mut outputs = std::mem::take(&mut workspace.outputs);
         outputs.resize_with(self.roots.len().max(outputs.len()), Vec::new);
         for (index, (root, output)) in self.roots.iter().zip(&mut outputs).enumerate() {
+            // What is counted is the first; another that is an input is at hand already.
+            if index > 0 && root.as_stored.is_some() {
+                continue;
+            }
             output.resize(count * root.format.size_bytes(), 0);
             let mut counted = Tally::default();
             root.evaluate(workspace, &window, output, &mut counted);
@@ -338,13 +353,13 @@ impl Computation {
             }
         }
         workspace.outputs = outputs;
-        Ok((
-            workspace.outputs[..self.roots.len()]
-                .iter()
-                .map(Vec::as_slice)
-                .collect(),
-            tally,
-        ))
+        let workspace = &*workspace;
+        let outputs = self.roots.iter().zip(&workspace.outputs).enumerate();
+        let outputs = outputs.map(|(index, (root, output))| match root.as_stored {
+            Some(input) if index > 0 => workspace.inputs[input].as_slice(),
+            _ => output.as_slice(),
+        });
+        Ok((outputs.collect(), tally))
     }
 
     /// Reads the inputs and computes the steps that are needed. Returns where the wanted elements lie among those at hand.

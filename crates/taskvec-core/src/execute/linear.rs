@@ -85,7 +85,7 @@ pub(crate) struct LinearKernel {
     /// Whether `d` and all `nᵢ` are such that the proof may be tried, for the two precisions.
     provable_single: bool,
     provable_double: bool,
-    /// Whether all formats are BF16 and `d` is 1.
+    /// Whether all inputs are BF16, the output BF16 or F32, and `d` is 1.
     is_fusible: bool,
     /// Whether each `cᵢ` as an `f64` is within half an ulp.
     boundable: bool,
@@ -156,7 +156,7 @@ impl LinearKernel {
                 && odd.bits() <= direct(53).max(1)
                 && denominator_twos <= 900,
             is_fusible: odd.is_one()
-                && output == FloatFormat::Bf16
+                && matches!(output, FloatFormat::Bf16 | FloatFormat::F32)
                 && terms.iter().all(|term| term.format == FloatFormat::Bf16),
             boundable: terms
                 .iter()
@@ -228,10 +228,17 @@ impl LinearKernel {
         let scale = convert(power_of_two(-self.denominator_twos));
         let divisor = convert(self.odd_denominator);
         let numerator = |index: usize| convert(self.terms[index].numerator);
-        match (self.is_fusible, self.terms.len()) {
-            (true, 2) => A::fuse::<2>(from_fn(numerator), from_fn(term), scale, output),
-            (true, 3) => A::fuse::<3>(from_fn(numerator), from_fn(term), scale, output),
-            (true, 4) => A::fuse::<4>(from_fn(numerator), from_fn(term), scale, output),
+        macro_rules! fuse {
+            ($narrow:path, $terms:literal) => {
+                A::fuse::<$terms, _>(from_fn(numerator), from_fn(term), scale, output, $narrow)
+            };
+        }
+        match (self.is_fusible, self.output, self.terms.len()) {
+            (true, FloatFormat::Bf16, 2) => fuse!(A::to_bf16, 2),
+            (true, FloatFormat::Bf16, 3) => fuse!(A::to_bf16, 3),
+            (true, FloatFormat::Bf16, 4) => fuse!(A::to_bf16, 4),
+            (true, FloatFormat::F32, 2) => fuse!(A::to_single, 2),
+            (true, FloatFormat::F32, 3) => fuse!(A::to_single, 3),
             _ => {
                 let terms = self
                     .terms

@@ -1,11 +1,13 @@
 //! Plans to memory.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 use std::sync::Mutex;
 
 use super::block::widen;
+use super::computation::Computation;
 use super::float::FloatFormat;
-use super::run::{Chunk, Consumer, Part, RunOptions, run};
+use super::run::{Chunk, Consumer, Job, Part, RunOptions, run};
 use super::write::job;
 use crate::error::{Error, Result};
 use crate::plan::Plan;
@@ -52,36 +54,64 @@ impl Plan {
                 tensor: name.to_owned(),
                 dtype: tensor.dtype,
             })?;
-            let values = Mutex::new(vec![
-                0.0;
-                usize::try_from(tensor.element_count())
-                    .unwrap_or(usize::MAX)
-            ]);
-            tensors.push(Loaded { format, values });
+            tensors.push(Loaded::new(tensor.element_count(), format));
         }
-        let options = RunOptions {
-            threads: None,
-            chunk: Chunk::Automatic,
-            cancelled: None,
-            progress: &|_| {},
-            bytes_total: 0,
-        };
-        run(
-            std::slice::from_ref(&(0..names.len())),
-            &|index| job(self, names[index], None),
-            &Memory(&tensors),
-            &options,
-        )?;
-        Ok(tensors
-            .into_iter()
-            .map(|tensor| tensor.values.into_inner().unwrap_or_default())
-            .collect())
+        fill(tensors, &|index| job(self, names[index], None), None)
     }
+}
+
+/// The first value of a computation that is wanted in `format`, widened to `f32`.
+pub(crate) fn load_computed(
+    computation: impl Fn() -> Computation + Sync,
+    elements: u64,
+    format: FloatFormat,
+    threads: Option<NonZeroUsize>,
+) -> Result<Vec<f32>> {
+    let tensor = Loaded::new(elements, format);
+    let job = |_| Job::Compute {
+        computation: computation(),
+        survey: None,
+    };
+    Ok(fill(vec![tensor], &job, threads)?.pop().unwrap_or_default())
+}
+
+fn fill(
+    tensors: Vec<Loaded>,
+    job: &(dyn Fn(usize) -> Job + Sync),
+    threads: Option<NonZeroUsize>,
+) -> Result<Vec<Vec<f32>>> {
+    let options = RunOptions {
+        threads,
+        chunk: Chunk::Automatic,
+        cancelled: None,
+        progress: &|_| {},
+        bytes_total: 0,
+    };
+    run(
+        std::slice::from_ref(&(0..tensors.len())),
+        job,
+        &Memory(&tensors),
+        &options,
+    )?;
+    Ok(tensors
+        .into_iter()
+        .map(|tensor| tensor.values.into_inner().unwrap_or_default())
+        .collect())
 }
 
 struct Loaded {
     format: FloatFormat,
     values: Mutex<Vec<f32>>,
+}
+
+impl Loaded {
+    fn new(elements: u64, format: FloatFormat) -> Self {
+        let elements = usize::try_from(elements).unwrap_or(usize::MAX);
+        Self {
+            format,
+            values: Mutex::new(vec![0.0; elements]),
+        }
+    }
 }
 
 struct Memory<'a>(&'a [Loaded]);

@@ -23,6 +23,7 @@ pub(crate) use block::widen;
 pub(crate) use computation::{Computation, Root};
 pub(crate) use float::{Decoded, FloatFormat};
 pub use linear::Tally;
+pub(crate) use load::load_computed;
 pub(crate) use ordered::Ordered;
 pub(crate) use recompute::recompute;
 pub use recompute::{Difference, Recomputation};

@@ -137,6 +137,8 @@ impl fmt::Display for Mismatch {
 pub struct Incompatible {
     /// The expression, printed.
     pub expression: String,
+    /// Expressions that were to be held beside it, where checkpoints of several do not fit.
+    pub beside: Vec<String>,
     /// Tensors of the reference.
     pub tensors: usize,
     /// Everything that does not fit.
@@ -186,8 +188,8 @@ impl fmt::Display for Incompatible {
             .collect();
         write!(
             formatter,
-            "the checkpoints of `{}` do not fit together: {} ({} tensors compared)",
-            self.expression,
+            "the checkpoints of {} do not fit together: {} ({} tensors compared)",
+            self.expressions(),
             parts.join(", "),
             self.tensors
         )?;
@@ -212,6 +214,17 @@ fn singular(what: &str) -> String {
 impl std::error::Error for Incompatible {}
 
 impl Incompatible {
+    fn expressions(&self) -> String {
+        let first = format!("`{}`", self.expression);
+        match self.beside.as_slice() {
+            [] => first,
+            [rest @ .., last] => {
+                let rest: String = rest.iter().map(|each| format!(", `{each}`")).collect();
+                format!("{first}{rest} and `{last}`")
+            }
+        }
+    }
+
     /// What explains the mismatches, where one thing does.
     pub fn hint(&self) -> Option<String> {
         let rows = self.mismatches.iter().find_map(|mismatch| match mismatch {
@@ -303,6 +316,7 @@ pub(super) fn compare(
     if !comparer.mismatches.is_empty() {
         return Err(Error::Incompatible(Box::new(Incompatible {
             expression: expression.to_string(),
+            beside: Vec::new(),
             tensors: reference.checkpoint.tensors().len(),
             mismatches: comparer.mismatches,
         })));
@@ -446,16 +460,9 @@ impl Comparer<'_> {
         ) else {
             return;
         };
-        for (key, fallback) in DECISIVE {
-            let (one, two) = (setting(left, key, fallback), setting(right, key, fallback));
-            if differ(&one, &two) {
-                self.mismatches.push(Mismatch::Config {
-                    key,
-                    left: (self.reference.name.clone(), one),
-                    right: (input.name.clone(), two),
-                });
-            }
-        }
+        let names = (self.reference.name.as_str(), input.name.as_str());
+        self.mismatches
+            .extend(decisive_mismatches(names, left, right));
         for key in NOTEWORTHY {
             let (one, two) = (
                 setting(left, key, Fallback::None),
@@ -469,6 +476,25 @@ impl Comparer<'_> {
             }
         }
     }
+}
+
+/// Settings of two configs that make their tensors different things.
+pub(super) fn decisive_mismatches(
+    names: (&str, &str),
+    left: &Map<String, Value>,
+    right: &Map<String, Value>,
+) -> Vec<Mismatch> {
+    DECISIVE
+        .into_iter()
+        .filter_map(|(key, fallback)| {
+            let (one, two) = (setting(left, key, fallback), setting(right, key, fallback));
+            differ(&one, &two).then(|| Mismatch::Config {
+                key,
+                left: (names.0.to_owned(), one),
+                right: (names.1.to_owned(), two),
+            })
+        })
+        .collect()
 }
 
 /// A setting that differs between two checkpoints. Names are the atoms of the expression.

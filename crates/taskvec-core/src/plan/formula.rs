@@ -81,6 +81,22 @@ pub(crate) enum Operand {
     Step(usize),
 }
 
+impl Terms<Operand> {
+    /// The same terms over other lists: input `i` stands at `place(i)` there, and `steps` steps stand before these.
+    pub(crate) fn moved(&self, place: &dyn Fn(usize) -> usize, steps: usize) -> Self {
+        let moved = |operand| match operand {
+            Operand::Input(input) => Operand::Input(place(input)),
+            Operand::Step(step) => Operand::Step(step + steps),
+        };
+        let terms = self.iter();
+        Self(
+            terms
+                .map(|(operand, coefficient)| (moved(operand), coefficient.clone()))
+                .collect(),
+        )
+    }
+}
+
 /// How one tensor is computed.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct TensorFormula {
@@ -107,6 +123,22 @@ impl std::fmt::Debug for Step {
 }
 
 impl TensorFormula {
+    /// The same formula over other lists; see [`Terms::moved`].
+    pub(crate) fn moved(&self, place: &dyn Fn(usize) -> usize, steps: usize) -> Self {
+        let step = |step: &Step| Step {
+            method: Arc::clone(&step.method),
+            operands: step
+                .operands
+                .iter()
+                .map(|terms| terms.moved(place, steps))
+                .collect(),
+        };
+        Self {
+            steps: self.steps.iter().map(step).collect(),
+            terms: self.terms.moved(place, steps),
+        }
+    }
+
     /// The input that the tensor equals, where it is one unchanged.
     pub(crate) fn single(&self) -> Option<usize> {
         let mut terms = self.terms.iter();

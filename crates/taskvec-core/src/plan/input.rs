@@ -34,6 +34,16 @@ pub(crate) struct Input {
     pub(crate) checkpoint: Checkpoint,
 }
 
+/// One reference for every spelling of a path: that is one checkpoint, whose coefficients can cancel.
+pub(super) fn identity(reference: &Reference) -> Reference {
+    match reference {
+        Reference::Path(path) => {
+            fs::canonicalize(path).map_or_else(|_| reference.clone(), Reference::Path)
+        }
+        _ => reference.clone(),
+    }
+}
+
 /// Opens each checkpoint once, however often and under whatever names it occurs.
 pub(super) struct Inputs<'a> {
     bindings: &'a Bindings,
@@ -74,13 +84,7 @@ impl<'a> Inputs<'a> {
                 name: name.clone(),
             },
         };
-        // Two spellings of one path are one checkpoint, so that their coefficients can cancel.
-        let identity = match &reference {
-            Reference::Path(path) => {
-                fs::canonicalize(path).map_or_else(|_| reference.clone(), Reference::Path)
-            }
-            _ => reference.clone(),
-        };
+        let identity = identity(&reference);
         if let Some(index) = self.references.iter().position(|known| *known == identity) {
             return Ok(index);
         }

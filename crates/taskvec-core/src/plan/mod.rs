@@ -16,6 +16,7 @@
 //! - An atom whose coefficients cancel exactly is not read at all: `a - a` is zero even where `a` is not finite.
 
 mod agreement;
+mod beside;
 mod call;
 mod elaborate;
 mod formula;
@@ -27,7 +28,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 pub use agreement::{ConfigDifference, ConfigMeaning, Incompatible, Mismatch};
-pub(crate) use formula::{Operand, TensorFormula, Terms};
+pub(crate) use beside::Joint;
+pub(crate) use formula::{Operand, Step, TensorFormula, Terms};
 pub use input::Bindings;
 pub(crate) use input::Input;
 
@@ -300,6 +302,22 @@ impl PlannedTensor {
     /// Whether the expression leaves nothing of it, whatever the inputs hold.
     pub fn is_zero(&self) -> bool {
         matches!(&self.production, Production::Compute(formula) if formula.terms.len() == 0)
+    }
+
+    /// How it is computed; of a copy, that it is one input.
+    pub(crate) fn formula(&self) -> TensorFormula {
+        match &self.production {
+            Production::Compute(formula) => formula.clone(),
+            Production::Copy { input } => TensorFormula {
+                steps: Vec::new(),
+                terms: Terms::one(Operand::Input(*input)),
+            },
+        }
+    }
+
+    /// Whether its elements are numbers that something can be measured of.
+    pub(crate) fn is_measured(&self) -> bool {
+        FloatFormat::of(self.dtype).is_some()
     }
 
     /// Number of elements.

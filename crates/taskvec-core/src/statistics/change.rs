@@ -1,15 +1,18 @@
 //! One tensor's change, computed and measured block by block.
 
-use super::inspect::WeightStatistics;
 use super::rounding::Rounding;
 use super::sums::{census, sum_of_squares};
+use super::weight_statistics::WeightStatistics;
 use crate::coefficient::Coefficient;
 use crate::execute::{Computation, FloatFormat, Root, widen};
 use crate::expression::Kind;
-use crate::plan::{Operand, Plan, PlannedTensor, Production, TensorFormula, Terms};
+use crate::plan::{Operand, Plan, PlannedTensor, Production, Step, TensorFormula, Terms};
 
 /// Format in which a change is measured.
 pub(super) const CHANGE: FloatFormat = FloatFormat::F32;
+
+/// Elements that are widened and summed together: few enough for the first-level cache.
+const WIDENED: usize = 1 << 11;
 
 /// A tensor and what is wanted of it. What a change is, is said in [`inspect`](super::inspect).
 pub(crate) struct MeasuredChange<'a> {
@@ -17,7 +20,8 @@ pub(crate) struct MeasuredChange<'a> {
     pub(crate) elements: u64,
     formula: TensorFormula,
     change: Terms<Operand>,
-    origin: Option<Terms<Operand>>,
+    /// What its norm is relative to, and the format in which that is at hand.
+    origin: Option<(Terms<Operand>, FloatFormat)>,
     /// Format of the stored result, when its rounding is of interest.
     stored: Option<FloatFormat>,
     /// Whether the stored result has the origin in it.
@@ -27,35 +31,46 @@ pub(crate) struct MeasuredChange<'a> {
 impl<'a> MeasuredChange<'a> {
     /// None for a tensor on which no arithmetic is done.
     pub(crate) fn new(plan: &Plan, name: &'a str) -> Option<Self> {
+        let mut measured = Self::of_weights(plan, name)?;
+        if let Some(template) = plan.template_input() {
+            let minus = -Coefficient::one();
+            measured.change.add(Operand::Input(template), &minus);
+        }
+        measured.origin = plan.origin_input().and_then(|input| {
+            let stored = plan.input(input).checkpoint.tensors().get(name)?.dtype;
+            Some((Terms::one(Operand::Input(input)), FloatFormat::of(stored)?))
+        });
+        measured.is_model = plan.kind() == Kind::Model;
+        Some(measured)
+    }
+
+    /// The result itself as the change, from nothing.
+    pub(super) fn of_weights(plan: &Plan, name: &'a str) -> Option<Self> {
         let tensor: &PlannedTensor = &plan.tensors()[name];
         let format = FloatFormat::of(tensor.dtype)?;
-        let formula = match &tensor.production {
-            Production::Compute(formula) => formula.clone(),
-            Production::Copy { input } => TensorFormula {
-                steps: Vec::new(),
-                terms: Terms::one(Operand::Input(*input)),
-            },
-        };
-        let is_model = plan.kind() == Kind::Model;
-        let mut change = formula.terms.clone();
-        if let Some(template) = plan.template_input() {
-            change.add(Operand::Input(template), &-Coefficient::one());
-        }
-        let has_tensor = |input: &usize| plan.input(*input).checkpoint.tensors().contains_key(name);
-        let origin = plan
-            .origin_input()
-            .filter(has_tensor)
-            .map(|input| Terms::one(Operand::Input(input)));
-        let stored = Some(format).filter(|format| format.size_bytes() < CHANGE.size_bytes());
+        let formula = tensor.formula();
         Some(Self {
             name,
             elements: tensor.element_count(),
+            change: formula.terms.clone(),
             formula,
-            change,
-            origin,
-            stored,
-            is_model,
+            origin: None,
+            stored: Some(format).filter(|format| format.size_bytes() < CHANGE.size_bytes()),
+            is_model: false,
         })
+    }
+
+    /// A tensor that a vector does not have: zero.
+    pub(super) fn absent(name: &'a str, elements: u64) -> Self {
+        Self {
+            name,
+            elements,
+            formula: TensorFormula::default(),
+            change: Terms::default(),
+            origin: None,
+            stored: None,
+            is_model: false,
+        }
     }
 
     /// As [`MeasuredChange::new`], for a tensor that is computed and whose result is rounded to few bits.
@@ -64,67 +79,160 @@ impl<'a> MeasuredChange<'a> {
         Self::new(plan, name).filter(|measured| computed && measured.stored.is_some())
     }
 
+    /// The same over other lists of inputs and steps; see [`Terms::moved`].
+    pub(super) fn moved(self, place: &dyn Fn(usize) -> usize, steps: usize) -> Self {
+        let origin = |(terms, format): (Terms<Operand>, _)| (terms.moved(place, steps), format);
+        Self {
+            formula: self.formula.moved(place, steps),
+            change: self.change.moved(place, steps),
+            origin: self.origin.map(origin),
+            ..self
+        }
+    }
+
+    /// Relative to what these terms stand for.
+    pub(super) fn relative_to(&mut self, terms: &Terms<Operand>) {
+        self.origin = Some((terms.clone(), CHANGE));
+    }
+
+    /// Without a look at what storing the result does.
+    pub(super) fn unrounded(self) -> Self {
+        Self {
+            stored: None,
+            ..self
+        }
+    }
+
+    pub(super) fn steps(&self) -> &[Step] {
+        &self.formula.steps
+    }
+
     /// The change, its origin where there is one, and the stored result where its rounding is of interest.
+    pub(super) fn roots(&self) -> impl Iterator<Item = Root<'_>> {
+        let root = |terms, format| Root { terms, format };
+        let origin = self.origin.as_ref();
+        [root(&self.change, CHANGE)]
+            .into_iter()
+            .chain(origin.map(|(terms, format)| root(terms, *format)))
+            .chain(self.stored.map(|format| root(&self.formula.terms, format)))
+    }
+
+    /// What [`MeasuredChange::roots`] lists.
     pub(crate) fn computation(&self, plan: &Plan) -> Computation {
-        let mut roots = vec![Root {
+        let roots: Vec<Root<'_>> = self.roots().collect();
+        Computation::new(plan, self.name, self.elements, &self.formula, &roots)
+    }
+
+    /// The change and nothing else.
+    pub(super) fn change_alone(&self, plan: &Plan) -> Computation {
+        let root = Root {
             terms: &self.change,
             format: CHANGE,
-        }];
-        roots.extend(self.origin.as_ref().map(|terms| Root {
-            terms,
-            format: CHANGE,
-        }));
-        roots.extend(self.stored.map(|format| Root {
-            terms: &self.formula.terms,
-            format,
-        }));
-        Computation::new(plan, self.name, self.elements, &self.formula, &roots)
+        };
+        Computation::new(plan, self.name, self.elements, &self.formula, &[root])
     }
 
     /// What rounding does to one block of what [`MeasuredChange::computation`] computes.
     pub(crate) fn rounding(&self, outputs: &[&[u8]]) -> Rounding {
-        let (change, origin, stored) = self.widened(outputs);
-        self.rounding_of(&change, origin.as_deref(), &stored.unwrap_or_default())
+        let mut found = Rounding::default();
+        let mut widened = Widened::default();
+        for start in starts(outputs) {
+            widened.load(self, outputs, start);
+            found.add(&self.rounding_of(&widened), 1.0);
+        }
+        found
     }
 
-    /// Everything about one block.
-    pub(super) fn measure(&self, outputs: &[&[u8]]) -> WeightStatistics {
-        let (change, origin, stored) = self.widened(outputs);
-        let rounding = stored.map(|stored| self.rounding_of(&change, origin.as_deref(), &stored));
-        let special = census(&change);
+    /// Everything about a piece of a block.
+    pub(super) fn measure(
+        &self,
+        outputs: &[&[u8]],
+        start: usize,
+        widened: &mut Widened,
+    ) -> WeightStatistics {
+        widened.load(self, outputs, start);
+        let change = piece(outputs, start);
+        let special = census(change);
         WeightStatistics {
             elements: change.len() as u64,
             zeros: special.zeros,
             nan: special.nan,
             infinite: special.infinite,
             largest: special.largest.into(),
-            sum_of_squares: sum_of_squares(&change),
-            origin_sum_of_squares: origin.as_deref().map(sum_of_squares),
-            rounding,
+            sum_of_squares: special.sum_of_squares,
+            origin_sum_of_squares: (self.origin.as_ref())
+                .map(|_| sum_of_squares(&widened.origin[..change.len()])),
+            rounding: self.stored.map(|_| self.rounding_of(widened)),
         }
     }
 
-    fn rounding_of(&self, change: &[f32], origin: Option<&[f32]>, stored: &[f32]) -> Rounding {
-        Rounding::of(change, origin.filter(|_| self.is_model), stored)
+    fn rounding_of(&self, widened: &Widened) -> Rounding {
+        let [change, origin, stored] = [&widened.change, &widened.origin, &widened.stored]
+            .map(|values| &values[..widened.count]);
+        Rounding::of(change, Some(origin).filter(|_| self.is_model), stored)
     }
+}
 
-    /// Change, origin and stored result as singles.
-    fn widened(&self, outputs: &[&[u8]]) -> (Vec<f32>, Option<Vec<f32>>, Option<Vec<f32>>) {
-        let mut outputs = outputs.iter();
-        let mut next = |format: FloatFormat| {
-            outputs.next().map(|bytes| {
-                if format == CHANGE {
-                    let singles = bytes.as_chunks().0.iter();
-                    return singles.map(|bytes| f32::from_le_bytes(*bytes)).collect();
-                }
-                let mut values = vec![0.0; bytes.len() / format.size_bytes()];
-                widen(format, bytes, &mut values);
-                values
-            })
+/// Where each piece of a block begins.
+pub(super) fn starts(outputs: &[&[u8]]) -> impl Iterator<Item = usize> {
+    (0..singles(outputs).len()).step_by(WIDENED)
+}
+
+/// The change in the piece that begins at `start`, as stored singles.
+pub(super) fn piece<'a>(outputs: &[&'a [u8]], start: usize) -> &'a [[u8; 4]] {
+    let change = &singles(outputs)[start..];
+    &change[..WIDENED.min(change.len())]
+}
+
+fn singles<'a>(outputs: &[&'a [u8]]) -> &'a [[u8; 4]] {
+    outputs
+        .first()
+        .map_or(&[], |change| change.as_chunks::<4>().0)
+}
+
+/// A piece of a [`MeasuredChange`]'s roots as singles; the change itself only where its rounding is of interest.
+pub(super) struct Widened {
+    count: usize,
+    change: [f32; WIDENED],
+    origin: [f32; WIDENED],
+    stored: [f32; WIDENED],
+}
+
+impl Default for Widened {
+    fn default() -> Self {
+        Self {
+            count: 0,
+            change: [0.0; WIDENED],
+            origin: [0.0; WIDENED],
+            stored: [0.0; WIDENED],
+        }
+    }
+}
+
+impl Widened {
+    fn load(&mut self, of: &MeasuredChange<'_>, outputs: &[&[u8]], start: usize) {
+        self.count = piece(outputs, start).len();
+        let count = self.count;
+        let widen = |format: FloatFormat, bytes: &[u8], buffer: &mut [f32]| {
+            let size = format.size_bytes();
+            widen(
+                format,
+                &bytes[start * size..][..count * size],
+                &mut buffer[..count],
+            );
         };
-        let change = next(CHANGE).unwrap_or_default();
-        let origin = self.origin.as_ref().and_then(|_| next(CHANGE));
-        let stored = self.stored.and_then(next);
-        (change, origin, stored)
+        let mut outputs = outputs.iter();
+        let change = outputs.next();
+        if let Some((_, format)) = &of.origin
+            && let Some(bytes) = outputs.next()
+        {
+            widen(*format, bytes, &mut self.origin);
+        }
+        if let Some(format) = of.stored
+            && let (Some(change), Some(stored)) = (change, outputs.next())
+        {
+            widen(CHANGE, change, &mut self.change);
+            widen(format, stored, &mut self.stored);
+        }
     }
 }

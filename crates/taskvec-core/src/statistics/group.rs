@@ -114,6 +114,56 @@ impl fmt::Display for Group {
     }
 }
 
+/// A part of the network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum NetworkPart {
+    /// Embeddings and the projection to the vocabulary.
+    Embedding,
+    /// Projections of attention.
+    Attention,
+    /// Feed-forward networks.
+    Mlp,
+    /// Normalisations.
+    Norm,
+    /// Anything else.
+    Other,
+}
+
+impl NetworkPart {
+    /// A short name for tables and JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Embedding => "embedding",
+            Self::Attention => "attention",
+            Self::Mlp => "mlp",
+            Self::Norm => "norm",
+            Self::Other => "other",
+        }
+    }
+
+    /// The part that the tensor of that name belongs to.
+    pub fn of(tensor: &str) -> Self {
+        match Group::of(tensor).module {
+            Module::Embedding | Module::LmHead => Self::Embedding,
+            Module::AttentionQuery
+            | Module::AttentionKey
+            | Module::AttentionValue
+            | Module::AttentionOutput
+            | Module::Attention => Self::Attention,
+            Module::Mlp => Self::Mlp,
+            Module::Norm => Self::Norm,
+            Module::Other => Self::Other,
+        }
+    }
+}
+
+impl fmt::Display for NetworkPart {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(self.name())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,26 +1,30 @@
-//! One streaming pass over a plan that keeps sums and no weights.
+//! One streaming pass over a plan, or over two, that keeps sums and no weights.
 //!
 //! What is measured is a *change* `d`. Of a vector it is the vector. Of a model it is the distance from its template:
-//! with `target + 0.5*v`, `d = 0.5·v`.
+//! with `target + 0.5*v`, `d = 0.5·v`. Of a model that is its template, weights as they are, it is the weights.
 //!
 //! When the result is stored in BF16 or F16, part of `d` is lost to rounding, and a small `d` may vanish: see
-//! [`Rounding`].
+//! [`Rounding`](super::Rounding).
 //!
 //! `d` is taken as correctly rounded to singles. Sums are in double precision, in an order that depends on the tensor
 //! alone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
 
-use super::change::{CHANGE, MeasuredChange};
+use super::change::{CHANGE, MeasuredChange, Widened, piece, starts};
 use super::group::Group;
-use super::rounding::Rounding;
-use crate::error::Result;
-use crate::execute::{Chunk, Consumer, Job, Ordered, Part, Progress, RunOptions, run};
+use super::overlap::{Measurement, Overlap};
+use super::sums::products;
+use super::weight_statistics::WeightStatistics;
+use crate::error::{Error, Result};
+use crate::execute::{
+    Chunk, Computation, Consumer, Job, Ordered, Part, Progress, Root, RunOptions, run,
+};
 use crate::expression::Kind;
-use crate::plan::Plan;
+use crate::plan::{Joint, Plan, TensorFormula, Terms};
 
 /// Elements summed at once; fixed, because sums depend on it.
 const BLOCK_ELEMENTS: usize = 1 << 14;
@@ -34,126 +38,166 @@ pub struct InspectOptions<'a> {
     pub cancelled: Option<&'a AtomicBool>,
 }
 
-/// What one pass over a plan found.
+/// What is inspected.
+#[derive(Debug, Clone, Copy)]
+pub struct Subject<'a> {
+    /// The vector or model.
+    pub plan: &'a Plan,
+    /// A vector that it is held against; both must be vectors then.
+    pub beside: Option<&'a Plan>,
+    /// What norms are relative to, instead of what the plan itself says.
+    pub relative_to: Option<&'a Plan>,
+}
+
+impl<'a> From<&'a Plan> for Subject<'a> {
+    fn from(plan: &'a Plan) -> Self {
+        Self {
+            plan,
+            beside: None,
+            relative_to: None,
+        }
+    }
+}
+
+/// What the numbers of an inspection are about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Measured {
+    /// A vector.
+    Vector,
+    /// What a model has that its template has not.
+    Change,
+    /// The weights of a model that is its template.
+    Weights,
+}
+
+impl Measured {
+    /// One word for tables and JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Vector => "vector",
+            Self::Change => "change",
+            Self::Weights => "weights",
+        }
+    }
+
+    pub(super) fn of(plan: &Plan) -> Self {
+        let is_template = |name: &String| {
+            let formula = plan.tensors()[name].formula();
+            formula.single() == plan.template_input()
+        };
+        let mut measured = plan.tensors().iter().filter(|(_, it)| it.is_measured());
+        if plan.kind() == Kind::Vector {
+            Self::Vector
+        } else if measured.all(|(name, _)| is_template(name)) {
+            Self::Weights
+        } else {
+            Self::Change
+        }
+    }
+}
+
+/// What one pass found.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Inspection {
     /// What was inspected.
     pub kind: Kind,
+    /// What of it was measured.
+    pub measured: Measured,
     /// The expression, printed.
     pub expression: String,
-    /// The model that norms are relative to: the template of a model, what was subtracted in a vector.
+    /// The model that norms are relative to: what was asked for; else the template of a model, what was subtracted in a
+    /// vector.
     pub origin: Option<String>,
     /// By tensor.
     pub tensors: BTreeMap<String, WeightStatistics>,
+    /// What it was held against.
+    pub beside: Option<Beside>,
 }
 
-/// Sums over some weights, and what follows from them.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct WeightStatistics {
-    /// Elements.
-    pub elements: u64,
-    /// Elements of the change that are exactly zero.
-    pub zeros: u64,
-    /// Elements of the change that are NaN.
-    pub nan: u64,
-    /// Elements of the change that are infinite.
-    pub infinite: u64,
-    /// Largest magnitude in the change, over finite elements.
-    pub largest: f64,
-    /// `‖d‖²`.
-    pub sum_of_squares: f64,
-    /// `‖θ‖²` of the origin, where there is one.
-    pub origin_sum_of_squares: Option<f64>,
-    /// What storing the result does to the change, where the output is of fewer bits than a single.
-    pub rounding: Option<Rounding>,
-}
-
-impl WeightStatistics {
-    /// `‖d‖`.
-    pub fn norm(&self) -> f64 {
-        self.sum_of_squares.sqrt()
-    }
-
-    /// `‖d‖ / ‖θ‖`; none without an origin or where that is zero.
-    pub fn relative_norm(&self) -> Option<f64> {
-        self.origin_sum_of_squares
-            .filter(|origin| *origin > 0.0)
-            .map(|origin| (self.sum_of_squares / origin).sqrt())
-    }
-
-    /// [`Rounding::survived_share`], where the output is rounded.
-    pub fn survival(&self) -> Option<f64> {
-        self.rounding?.survived_share()
-    }
-
-    /// [`Rounding::lost_share`], where the output is rounded.
-    pub fn rounding_error(&self) -> Option<f64> {
-        self.rounding?.lost_share()
-    }
-
-    /// Adds what was found elsewhere.
-    pub fn merge(&mut self, other: &Self) {
-        // What one side does not know is unknown of both, unless one side is empty.
-        let both = |one: Option<f64>, two: Option<f64>| Some(one? + two?);
-        if self.elements == 0 {
-            *self = *other;
-            return;
-        }
-        if other.elements == 0 {
-            return;
-        }
-        self.elements += other.elements;
-        self.zeros += other.zeros;
-        self.nan += other.nan;
-        self.infinite += other.infinite;
-        self.largest = self.largest.max(other.largest);
-        self.sum_of_squares += other.sum_of_squares;
-        self.origin_sum_of_squares = both(self.origin_sum_of_squares, other.origin_sum_of_squares);
-        self.rounding = match (self.rounding, other.rounding) {
-            (Some(mut one), Some(two)) => {
-                one.add(&two, 1.0);
-                Some(one)
-            }
-            _ => None,
-        };
-    }
+/// A second vector that the first was held against.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Beside {
+    /// The expression, printed.
+    pub expression: String,
+    /// As [`Inspection::origin`].
+    pub origin: Option<String>,
+    /// By tensor: of the second vector, and of both.
+    pub tensors: BTreeMap<String, (WeightStatistics, Overlap)>,
 }
 
 impl Inspection {
-    /// All tensors together.
-    pub fn total(&self) -> WeightStatistics {
-        let mut total = WeightStatistics::default();
-        self.tensors.values().for_each(|tensor| total.merge(tensor));
-        total
+    /// One tensor; empty where there is none of that name.
+    pub fn measurement(&self, tensor: &str) -> Measurement {
+        let second = |beside: &Beside| beside.tensors.get(tensor).copied();
+        Measurement {
+            found: self.tensors.get(tensor).copied().unwrap_or_default(),
+            beside: self.beside.as_ref().and_then(second),
+        }
     }
 
-    /// By layer and module.
-    pub fn groups(&self) -> BTreeMap<Group, WeightStatistics> {
-        let mut groups: BTreeMap<Group, WeightStatistics> = BTreeMap::new();
-        for (name, tensor) in &self.tensors {
-            groups.entry(Group::of(name)).or_default().merge(tensor);
+    /// Tensors of one key together.
+    pub fn by<K: Ord>(&self, key: impl Fn(&str) -> K) -> BTreeMap<K, Measurement> {
+        let mut found: BTreeMap<K, Measurement> = BTreeMap::new();
+        for name in self.tensors.keys() {
+            let of_key = found.entry(key(name)).or_default();
+            of_key.merge(&self.measurement(name));
         }
-        groups
+        found
+    }
+
+    /// All tensors together.
+    pub fn whole(&self) -> Measurement {
+        self.by(|_| ()).remove(&()).unwrap_or_default()
+    }
+
+    /// All tensors of what was inspected together.
+    pub fn total(&self) -> WeightStatistics {
+        self.whole().found
+    }
+
+    /// What was inspected by layer and module.
+    pub fn groups(&self) -> BTreeMap<Group, WeightStatistics> {
+        let groups = self.by(Group::of).into_iter();
+        groups.map(|(group, it)| (group, it.found)).collect()
     }
 }
 
-/// Reads every input once and measures the change that the plan stands for.
+/// Reads every input once and measures the change that a plan stands for, alone or beside another.
 ///
 /// Tensors that are carried and not computed are left out.
 ///
 /// # Errors
 ///
-/// When an input cannot be read or the inspection was cancelled.
-pub fn inspect(
-    plan: &Plan,
+/// [`Error::NotAVector`] when a model is to be held against something, [`Error::Incompatible`] with everything in which
+/// the plans differ, [`Error::NothingToMeasure`]; when an input cannot be read or the inspection was cancelled.
+pub fn inspect<'a>(
+    subject: impl Into<Subject<'a>>,
     options: &InspectOptions<'_>,
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Result<Inspection> {
-    let inspected: Vec<MeasuredChange<'_>> = plan
-        .tensors_in_file_order()
-        .into_iter()
-        .filter_map(|name| MeasuredChange::new(plan, name))
+    let subject: Subject<'_> = subject.into();
+    let plan = subject.plan;
+    if let Some(second) = subject.beside {
+        for plan in [plan, second] {
+            if plan.kind() == Kind::Model {
+                return Err(Error::NotAVector {
+                    expression: plan.expression().to_string(),
+                    purpose: "what is held against one another are vectors",
+                });
+            }
+        }
+    }
+    let others: Vec<&Plan> = (subject.beside.into_iter())
+        .chain(subject.relative_to)
         .collect();
+    let joint = Joint::of(plan, &others)?;
+    let measured = Measured::of(plan);
+    let inspected = inspected(subject, measured, &joint);
+    if inspected.is_empty() {
+        return Err(Error::NothingToMeasure {
+            expression: plan.expression().to_string(),
+        });
+    }
     let run_options = RunOptions {
         threads: options.threads,
         chunk: Chunk::Elements(BLOCK_ELEMENTS as u64),
@@ -161,7 +205,7 @@ pub fn inspect(
         progress,
         bytes_total: inspected
             .iter()
-            .map(|tensor| tensor.elements * CHANGE.size_bytes() as u64)
+            .map(|tensor| tensor.first.elements * CHANGE.size_bytes() as u64)
             .sum(),
     };
     let summary = Summary {
@@ -171,32 +215,159 @@ pub fn inspect(
     run(
         std::slice::from_ref(&(0..inspected.len())),
         &|index| Job::Compute {
-            computation: inspected[index].computation(plan),
+            computation: inspected[index].computation(joint.plan()),
             survey: None,
         },
         &summary,
         &run_options,
     )?;
-    let found = summary
-        .found
-        .into_iter()
-        .map(|found| found.into_inner().unwrap_or_default().1);
-    let names = inspected.iter().map(|tensor| tensor.name.to_owned());
-    let origin = plan
-        .origin_input()
-        .map(|input| plan.input(input).name.clone());
-    Ok(Inspection {
+
+    let origin = |plan: &Plan| match subject.relative_to {
+        Some(relative_to) => Some(relative_to.expression().to_string()),
+        None if measured == Measured::Weights => None,
+        None => plan
+            .origin_input()
+            .map(|input| plan.input(input).name.clone()),
+    };
+    let mut inspection = Inspection {
         kind: plan.kind(),
+        measured,
         expression: plan.expression().to_string(),
-        origin,
-        tensors: names.zip(found).collect(),
-    })
+        origin: origin(plan),
+        tensors: BTreeMap::new(),
+        beside: subject.beside.map(|second| Beside {
+            expression: second.expression().to_string(),
+            origin: origin(second),
+            tensors: BTreeMap::new(),
+        }),
+    };
+    for (tensor, found) in inspected.iter().zip(summary.found) {
+        let Measurement { found, beside } = found.into_inner().unwrap_or_default().1;
+        inspection
+            .tensors
+            .insert(tensor.first.name.to_owned(), found);
+        if let Some(all) = &mut inspection.beside {
+            let name = tensor.first.name.to_owned();
+            all.tensors.insert(name, beside.unwrap_or_default());
+        }
+    }
+    Ok(inspection)
+}
+
+/// A tensor in the vector or model that is inspected, and in what it is held against.
+struct Inspected<'a> {
+    first: MeasuredChange<'a>,
+    second: Option<MeasuredChange<'a>>,
+    /// What norms are relative to, where that was named; its steps stand behind those of the others.
+    reference: TensorFormula,
+}
+
+/// What is measured, in the order of the first plan's files.
+fn inspected<'a>(subject: Subject<'a>, measured: Measured, joint: &Joint) -> Vec<Inspected<'a>> {
+    let mut names = subject.plan.tensors_in_file_order();
+    if let Some(second) = subject.beside {
+        let known: BTreeSet<&str> = names.iter().copied().collect();
+        let others = second.tensors_in_file_order().into_iter();
+        names.extend(others.filter(|name| !known.contains(name)));
+    }
+    names
+        .into_iter()
+        .filter_map(|name| Inspected::new(subject, measured, joint, name))
+        .collect()
+}
+
+impl<'a> Inspected<'a> {
+    /// None for a tensor on which no arithmetic is done.
+    fn new(subject: Subject<'a>, measured: Measured, joint: &Joint, name: &'a str) -> Option<Self> {
+        let planned = |plan: &'a Plan| plan.tensors().get(name).filter(|it| it.is_measured());
+        let elements = [Some(subject.plan), subject.beside]
+            .into_iter()
+            .flatten()
+            .find_map(planned)?
+            .element_count();
+        let change = |plan: &'a Plan| match planned(plan) {
+            None => Some(MeasuredChange::absent(name, elements)),
+            Some(tensor) if measured == Measured::Weights => {
+                let weights = MeasuredChange::of_weights(plan, name)?;
+                Some(match tensor.is_copied() {
+                    true => weights.unrounded(),
+                    false => weights,
+                })
+            }
+            Some(_) => MeasuredChange::new(plan, name),
+        };
+        let place = |plan: usize| move |input: usize| joint.place(plan, input);
+        let mut first = change(subject.plan)?;
+        let mut second = match subject.beside {
+            None => None,
+            Some(plan) => {
+                let steps = first.steps().len();
+                Some(change(plan)?.unrounded().moved(&place(1), steps))
+            }
+        };
+        let mut reference = TensorFormula::default();
+        if let Some(plan) = subject.relative_to {
+            let steps = first.steps().len() + second.as_ref().map_or(0, |it| it.steps().len());
+            let number = 1 + usize::from(second.is_some());
+            reference = planned(plan)?.formula().moved(&place(number), steps);
+            first.relative_to(&reference.terms);
+            second
+                .iter_mut()
+                .for_each(|it| it.relative_to(&reference.terms));
+        }
+        Some(Self {
+            first,
+            second,
+            reference,
+        })
+    }
+
+    fn computation(&self, plan: &Plan) -> Computation {
+        let second = self.second.iter();
+        let mut steps = self.first.steps().to_vec();
+        steps.extend(second.clone().flat_map(|it| it.steps()).cloned());
+        steps.extend(self.reference.steps.iter().cloned());
+        let formula = TensorFormula {
+            steps,
+            terms: Terms::default(),
+        };
+        let roots: Vec<Root<'_>> = self
+            .first
+            .roots()
+            .chain(second.flat_map(MeasuredChange::roots))
+            .collect();
+        Computation::new(plan, self.first.name, self.first.elements, &formula, &roots)
+    }
+
+    /// Everything about one block.
+    fn measure(&self, outputs: &[&[u8]]) -> Measurement {
+        let mut found = Measurement::default();
+        let mut widened = Widened::default();
+        let Some(second) = &self.second else {
+            for start in starts(outputs) {
+                let first = self.first.measure(outputs, start, &mut widened);
+                found.found.merge(&first);
+            }
+            return found;
+        };
+        let (firsts, seconds) = outputs.split_at(self.first.roots().count());
+        for start in starts(outputs) {
+            let overlap = products(piece(firsts, start), piece(seconds, start)).into();
+            let first = self.first.measure(firsts, start, &mut widened);
+            let second = second.measure(seconds, start, &mut widened);
+            found.merge(&Measurement {
+                found: first,
+                beside: Some((second, overlap)),
+            });
+        }
+        found
+    }
 }
 
 /// The consumer that merges blocks in their order.
 struct Summary<'a> {
-    tensors: &'a [MeasuredChange<'a>],
-    found: Vec<Mutex<(Ordered<WeightStatistics>, WeightStatistics)>>,
+    tensors: &'a [Inspected<'a>],
+    found: Vec<Mutex<(Ordered<Measurement>, Measurement)>>,
 }
 
 impl Consumer for Summary<'_> {

@@ -8,11 +8,10 @@
 //! Not covered: vectors, which do not say what they were subtracted from.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::group::{Group, Module};
+use super::group::NetworkPart;
 use super::sampling::Sampling;
 use super::sums::{sum, sum_of_squares};
 use crate::checkpoint::{Checkpoint, CheckpointKind};
@@ -40,55 +39,6 @@ pub struct LineageOptions<'a> {
     pub threads: Option<NonZeroUsize>,
     /// Stops as soon as it becomes true.
     pub cancelled: Option<&'a AtomicBool>,
-}
-
-/// A part of the network.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
-pub enum NetworkPart {
-    /// Embeddings and the projection to the vocabulary.
-    Embedding,
-    /// Projections of attention.
-    Attention,
-    /// Feed-forward networks.
-    Mlp,
-    /// Normalisations.
-    Norm,
-    /// Anything else.
-    Other,
-}
-
-impl NetworkPart {
-    /// A short name for tables and JSON.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Embedding => "embedding",
-            Self::Attention => "attention",
-            Self::Mlp => "mlp",
-            Self::Norm => "norm",
-            Self::Other => "other",
-        }
-    }
-
-    fn of(tensor: &str) -> Self {
-        match Group::of(tensor).module {
-            Module::Embedding | Module::LmHead => Self::Embedding,
-            Module::AttentionQuery
-            | Module::AttentionKey
-            | Module::AttentionValue
-            | Module::AttentionOutput
-            | Module::Attention => Self::Attention,
-            Module::Mlp => Self::Mlp,
-            Module::Norm => Self::Norm,
-            Module::Other => Self::Other,
-        }
-    }
-}
-
-impl fmt::Display for NetworkPart {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.pad(self.name())
-    }
 }
 
 /// How far two sets of weights lie apart, estimated.

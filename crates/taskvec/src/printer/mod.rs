@@ -3,6 +3,7 @@
 //! Colours go to terminals only and heed `--color`, `NO_COLOR` and `CLICOLOR_FORCE`. Bars are drawn on
 //! terminals only; elsewhere long work says a line now and then.
 
+mod heat_map;
 mod progress;
 mod table;
 
@@ -12,11 +13,13 @@ use std::io::{self, IsTerminal, Write};
 use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
 use serde::Serialize;
+use serde_json::{Map, Value};
 use unicode_width::UnicodeWidthStr;
 
 use crate::args::output::{OutputArgs, When};
 use crate::failure::OutputError;
 
+pub(crate) use heat_map::{Heat, HeatMap};
 pub(crate) use progress::{Progress, Unit};
 pub(crate) use table::{Align, Table};
 
@@ -119,6 +122,40 @@ impl Printer {
         let mut stdout = AutoStream::new(io::stdout().lock(), self.color);
         write!(stdout, "{}", table.render(self.width))
             .map_err(|error| OutputError::from(error).into())
+    }
+
+    /// Prints a heat map as data.
+    ///
+    /// # Errors
+    ///
+    /// As [`Printer::data`].
+    pub(crate) fn heat_map(&self, map: &HeatMap) -> anyhow::Result<()> {
+        let mut stdout = AutoStream::new(io::stdout().lock(), self.color);
+        write!(stdout, "{}", map.render(self.width))
+            .map_err(|error| OutputError::from(error).into())
+    }
+
+    /// Prints records as comma-separated values under the names of the first one's fields. Null is an empty field.
+    ///
+    /// # Errors
+    ///
+    /// As [`Printer::data`].
+    pub(crate) fn csv(&self, records: &[Map<String, Value>]) -> anyhow::Result<()> {
+        let mut writer = csv::Writer::from_writer(io::stdout().lock());
+        let mut write = || -> io::Result<()> {
+            if let Some(first) = records.first() {
+                writer.write_record(first.keys())?;
+            }
+            for record in records {
+                writer.write_record(record.values().map(|value| match value {
+                    Value::Null => String::new(),
+                    Value::String(text) => text.clone(),
+                    other => other.to_string(),
+                }))?;
+            }
+            writer.flush()
+        };
+        write().map_err(|error| OutputError::from(error).into())
     }
 
     /// Prints one JSON value as data, indented.

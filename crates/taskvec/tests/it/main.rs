@@ -7,6 +7,7 @@
 
 mod checkpoint;
 mod examples;
+mod inspect;
 mod interruption;
 mod language;
 mod lora;

@@ -94,6 +94,7 @@ fn an_inspection_as_table_and_as_json() {
       "taskvec": "[VERSION]",
       "expression": "\"tuned\" - \"base\"",
       "kind": "vector",
+      "measured": "vector",
       "origin": "\"base\"",
       "by": "tensor",
       "total": {
@@ -158,7 +159,8 @@ fn an_inspection_as_table_and_as_json() {
           "rounding_error": null,
           "vanished": null
         }
-      ]
+      ],
+      "not_finite": []
     }
     "#);
 }
@@ -189,6 +191,10 @@ fn what_is_not_finite_is_written_and_never_unmentioned() {
     layer 0 attention.q         2    inf       inf   0.2500     0.0    0         1
     layer 0 mlp                 6    NaN       NaN    1.250    16.7    1         0
     total                      20    NaN       NaN    2.750    10.0    1         1
+    --- stderr
+    warning: `"broken.safetensors" - "base"` has elements that are not finite in 2 of 3 tensors
+      `model.layers.0.mlp.up_proj.weight`: 1 NaN, 0 infinite
+      `model.layers.0.self_attn.q_proj.bias`: 0 NaN, 1 infinite
     "#);
 }
 
