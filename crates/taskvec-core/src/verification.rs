@@ -124,6 +124,14 @@ pub fn verify(
         // That it was written at all is not the question here.
         allow_strangers: true,
     };
+    // Branches move on; what was read lies at a commit.
+    let mut commits = BTreeMap::new();
+    for input in &provenance.inputs {
+        if let Some(commit) = &input.revision {
+            commits.insert(input.reference.parse()?, commit.clone());
+        }
+    }
+    let library = &library.clone().at_commits(commits);
     // The factors of a decomposition are near to the vector, not equal to it.
     let approximate = output.covers_part() && provenance.flags.contains_key(LORA_FLAG);
     let plan = match Plan::build(&expression, &bindings, library, &plan_options) {

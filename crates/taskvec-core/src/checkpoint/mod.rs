@@ -5,7 +5,7 @@
 //!
 //! A PEFT adapter is a checkpoint too: a vector whose tensors are computed from its factors when they are read.
 //!
-//! Not covered: formats other than safetensors, fetching from the Hub.
+//! Not covered: formats other than safetensors.
 
 mod embedded;
 mod format;
@@ -26,6 +26,7 @@ pub use embedded::{EmbeddedDirectory, Library};
 pub use format::WeightFormat;
 pub(crate) use index::is_plain_file_name;
 pub use index::{IndexError, encode_index};
+pub(crate) use open::fetch_needed;
 pub use side_file::SideFile;
 pub(crate) use storage::read_file_exact_at;
 use storage::{Folder, Storage};
@@ -81,6 +82,7 @@ pub struct Checkpoint(Arc<Opened>);
 struct Opened {
     name: String,
     reference: Reference,
+    commit: Option<String>,
     /// `None` for a bare file, whose neighbours are not taken to belong to it.
     folder: Option<Folder>,
     kind: CheckpointKind,
@@ -147,10 +149,16 @@ impl Checkpoint {
         &self.0.reference
     }
 
+    /// The commit that it was found at, where it came from the Hub.
+    pub fn commit(&self) -> Option<&str> {
+        self.0.commit.as_deref()
+    }
+
     /// The directory or file on disk; `None` when embedded.
     pub fn path(&self) -> Option<&Path> {
-        match &self.0.reference {
-            Reference::Path(path) => Some(path),
+        match (&self.0.reference, &self.0.folder) {
+            (Reference::Path(path), _) => Some(path),
+            (_, Some(Folder::Disk(path))) => Some(path),
             _ => None,
         }
     }
