@@ -162,6 +162,16 @@ pub enum Error {
         #[source]
         source: IndexError,
     },
+    /// A matrix of which only some elements are stored, and not those that it says.
+    #[error("the sparse tensor `{tensor}` in `{}` is not valid: {reason}", file.display())]
+    Sparse {
+        /// The file, or the checkpoint.
+        file: PathBuf,
+        /// The matrix.
+        tensor: String,
+        /// What is wrong.
+        reason: String,
+    },
     /// A JSON file that cannot be parsed as what it must be.
     #[error("`{}` is not valid JSON of the expected form", file.display())]
     Json {

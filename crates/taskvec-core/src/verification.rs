@@ -121,6 +121,7 @@ pub fn verify(
     let plan_options = PlanOptions {
         output_dtype: provenance.dtype,
         missing_as_zero: provenance.flags.get("missing_as_zero") == Some(&Value::Bool(true)),
+        common_rows: provenance.flags.get("rows") == Some(&Value::from("common")),
         // That it was written at all is not the question here.
         allow_strangers: true,
     };

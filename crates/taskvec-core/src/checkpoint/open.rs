@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use super::index::is_plain_file_name;
 use super::index::{Index, IndexError};
 use super::side_file::is_side_file;
+use super::sparse;
 use super::storage::{Folder, Storage};
 use super::{Checkpoint, CheckpointKind, KIND_KEY, Library, Opened, WeightFile, WeightFormat};
 use crate::adapter::{self, Adapter, AdapterError};
@@ -135,13 +136,8 @@ impl Opening {
                 path: folder.path().to_path_buf(),
             });
         }
-        Ok(Checkpoint(Arc::new(self.finish(
-            Some(folder),
-            kind,
-            headers,
-            files,
-            config,
-        ))))
+        let opened = self.finish(Some(folder), kind, headers, files, config);
+        Ok(Checkpoint::of(with_sparse(opened)?))
     }
 
     fn file(self, path: &Path) -> Result<Checkpoint> {
@@ -178,7 +174,7 @@ impl Opening {
         };
         let kind = header_kind(&headers).unwrap_or(by_name);
         let opened = self.finish(None, kind, headers, vec![file], None);
-        Ok(Checkpoint(Arc::new(opened)))
+        Ok(Checkpoint::of(with_sparse(opened)?))
     }
 
     fn finish(
@@ -221,6 +217,7 @@ impl Opening {
             files,
             tensors,
             adapter: None,
+            sparse: BTreeMap::new(),
             metadata,
             config,
         }
@@ -257,8 +254,38 @@ impl Opening {
         opened.files.push(config_file);
         opened.adapter = Some(found);
         opened.metadata.clear();
-        Ok(Checkpoint(Arc::new(opened)))
+        Ok(Checkpoint::of(opened))
     }
+}
+
+/// Puts matrices in the place of the parts in which they are stored.
+fn with_sparse(mut opened: Opened) -> Result<Opened> {
+    let files = &opened.files;
+    let gathered = sparse::gather(&mut opened.tensors, &|location, offset, bytes| {
+        let storage = &files[location.file].storage;
+        storage.read_exact_at(bytes, location.begin + offset)
+    })?;
+    opened.sparse = gathered.map_err(|(tensor, reason)| Error::Sparse {
+        file: PathBuf::from(&opened.name),
+        tensor,
+        reason,
+    })?;
+    if opened.sparse.is_empty() {
+        return Ok(opened);
+    }
+    let tensors = &opened.tensors;
+    for file in &mut opened.files {
+        let stored = std::mem::take(&mut file.order);
+        let names = stored.into_iter().filter_map(|name| {
+            let whole = name
+                .strip_suffix(sparse::COMPRESSED)
+                .map(|stem| format!("{stem}{}", sparse::WEIGHT))
+                .unwrap_or(name);
+            tensors.contains_key(&whole).then_some(whole)
+        });
+        file.order = names.collect();
+    }
+    Ok(opened)
 }
 
 enum Weights {

@@ -15,5 +15,6 @@ pub use inspect::{InspectOptions, Inspection, WeightStatistics, inspect};
 pub use lineage::{Distance, Kinship, Lineage, LineageOptions, NetworkPart, Verdict, lineage};
 pub use rounding::{Rounding, RoundingEstimate};
 pub(crate) use sampling::{SampledBlock, Sampling};
+pub(crate) use storage::BLOCK_ELEMENTS;
 pub use storage::{Storage, smallest_storage};
 pub(crate) use sums::{sum, sum_of_squares};

@@ -1,7 +1,7 @@
 use clap::{Args, ValueEnum};
 use taskvec_core::Dtype;
 
-use super::weights::{BindingArgs, ThreadArgs, dtype};
+use super::weights::{BindingArgs, RowArgs, ThreadArgs, dtype};
 
 /// Show what an expression stands for: sizes, norms, zeros, and what storing it loses
 #[derive(Debug, Args)]
@@ -22,6 +22,8 @@ pub(crate) struct InspectArgs {
     /// Print one JSON object instead of a table
     #[arg(long)]
     pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) rows: RowArgs,
     #[command(flatten)]
     pub(crate) bindings: BindingArgs,
     #[command(flatten)]

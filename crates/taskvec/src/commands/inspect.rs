@@ -17,6 +17,7 @@ pub(crate) fn run(arguments: &InspectArgs, printer: &Printer) -> anyhow::Result<
         &bindings,
         &PlanOptions {
             output_dtype: arguments.dtype,
+            common_rows: arguments.rows.common(),
             ..PlanOptions::default()
         },
         printer,

@@ -39,7 +39,7 @@ enum Verbosity {
 }
 
 /// Prints everything.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Printer {
     verbosity: Verbosity,
     color: ColorChoice,

@@ -48,7 +48,7 @@ fn a_hub_reference_is_told_how_to_download() {
     let error = open("hf:Qwen/Qwen2.5-1.5B@main");
     assert_eq!(
         error.to_string(),
-        "`hf:` references are not supported: `Qwen/Qwen2.5-1.5B` must be on this machine"
+        "nothing is fetched here: `Qwen/Qwen2.5-1.5B` must be on this machine"
     );
     assert_eq!(
         hint(&error),

@@ -136,7 +136,6 @@ fn a_broken_connection_is_continued_where_it_broke() {
             .faults
             .extend([Fault::Cut(10), Fault::Cut(10), Fault::Cut(0)])
     });
-    // The config is small and comes first: its cut comes before the weights'.
     let checkpoint = open("hf:org/name", &server.library(&scratch.cache)).unwrap();
     assert_eq!(values(&checkpoint, "layer"), [3.0, 4.0, 5.0]);
     assert_eq!(
@@ -224,7 +223,6 @@ fn content_that_is_not_what_was_announced_never_appears() {
         let scratch = scratch(model);
         let server = Server::of(&scratch.source);
         server.change(|state| {
-            // Nothing small, whose faults would be its own.
             state.files.remove("config.json");
             prepare(state);
         });
@@ -445,7 +443,7 @@ fn hostile_answers_lead_nowhere() {
         "{error}"
     );
     let outside = listing(scratch.cache.parent().unwrap());
-    assert_eq!(outside, ["cache", "source"]);
+    assert_eq!(outside, ["source"]);
 }
 
 #[test]

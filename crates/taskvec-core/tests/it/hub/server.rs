@@ -16,7 +16,7 @@ use taskvec_core::{ContentHash, Hub, HubSettings, Library};
 pub(super) const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 pub(super) const TOKEN: &str = "hf_secret";
 
-/// What goes wrong with the next answer that has content.
+/// What goes wrong with the next answer that is the content of a large file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Fault {
     /// The connection ends after so many bytes of the body.
@@ -204,7 +204,7 @@ fn answer(
         let more = format!("Location: /small/{name}\r\n");
         return plain("307 Temporary Redirect", &more, "");
     }
-    let fault = (method == "GET")
+    let fault = (method == "GET" && large)
         .then(|| state.faults.pop_front())
         .flatten();
     drop(state);
