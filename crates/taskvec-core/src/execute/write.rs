@@ -46,7 +46,8 @@ pub struct WriteOptions<'a> {
     pub sync: bool,
     /// Record the SHA-256 of every weight file, inputs and outputs, which reads each once more.
     pub hash: bool,
-    /// Store matrices as this scan of the same plan found smallest, those among them sparse that it says.
+    /// Store each matrix in the form, dense or sparse, in which [`smallest_storage`](crate::statistics::smallest_storage)
+    /// of this expression found it smallest.
     pub storage: Option<&'a Storage>,
     /// Stops the write as soon as it becomes true; nothing has appeared then.
     pub cancelled: Option<&'a AtomicBool>,

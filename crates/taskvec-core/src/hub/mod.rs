@@ -7,10 +7,6 @@
 //! their SHA-256, only with that content. What was received before a connection broke, or the process died, is
 //! continued.
 //!
-//! Written on `ureq` rather than the crate `hf-hub`: its versions with a blocking client know neither `HF_TOKEN`,
-//! `HF_HUB_CACHE` nor offline mode, append to a partial file whatever a server that ignores ranges sends, and compare no
-//! hash; the later ones need an asynchronous runtime.
-//!
 //! Not covered: data sets and spaces, uploads, the Xet protocol (the Hub serves its files over plain HTTP too).
 
 mod cache;

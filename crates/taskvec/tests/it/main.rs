@@ -11,6 +11,7 @@ mod interruption;
 mod language;
 mod lora;
 mod mergekit;
+mod references;
 mod refusal;
 mod trust;
 mod usage;

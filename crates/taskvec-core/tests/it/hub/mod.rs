@@ -143,7 +143,8 @@ fn a_broken_connection_is_continued_where_it_broke() {
         [
             "/blob/model.safetensors",
             "/blob/model.safetensors bytes=10-",
-            "/blob/model.safetensors bytes=10-"
+            "/blob/model.safetensors bytes=20-",
+            "/blob/model.safetensors bytes=20-"
         ]
     );
 }
