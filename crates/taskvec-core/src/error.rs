@@ -7,6 +7,7 @@ use crate::adapter::AdapterError;
 use crate::checkpoint::{IndexError, WeightFormat};
 use crate::dtype::Dtype;
 use crate::expression::ExpressionError;
+use crate::hub::HubError;
 use crate::mergekit::ConfigError;
 use crate::plan::Incompatible;
 use crate::safetensors::HeaderError;
@@ -51,8 +52,17 @@ pub enum Error {
         /// What is wrong with it.
         reason: &'static str,
     },
-    /// A reference to the Hugging Face Hub, which this version does not fetch.
-    #[error("`hf:` references are not supported: `{repository}` must be on this machine")]
+    /// A checkpoint that could not be had from the Hugging Face Hub.
+    #[error("cannot fetch `{reference}`")]
+    Hub {
+        /// The reference.
+        reference: String,
+        /// Why.
+        #[source]
+        source: HubError,
+    },
+    /// A reference to the Hugging Face Hub, where none was given to fetch from.
+    #[error("nothing is fetched here: `{repository}` must be on this machine")]
     HubReference {
         /// `organisation/name`.
         repository: String,
@@ -151,6 +161,16 @@ pub enum Error {
         /// What is wrong.
         #[source]
         source: IndexError,
+    },
+    /// A matrix of which only some elements are stored, and not those that it says.
+    #[error("the sparse tensor `{tensor}` in `{}` is not valid: {reason}", file.display())]
+    Sparse {
+        /// The file, or the checkpoint.
+        file: PathBuf,
+        /// The matrix.
+        tensor: String,
+        /// What is wrong.
+        reason: String,
     },
     /// A JSON file that cannot be parsed as what it must be.
     #[error("`{}` is not valid JSON of the expected form", file.display())]
@@ -363,6 +383,7 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         match self {
             Error::NotFound { path, near } => Some(not_found_hint(path, near)?),
+            Error::Hub { source, .. } => source.hint(),
             Error::HubReference {
                 repository,
                 revision,
@@ -500,7 +521,7 @@ fn not_found_hint(path: &Path, near: &[String]) -> Option<String> {
     };
     (plain(organisation) && plain(name)).then(|| {
         format!(
-            "if it is on the Hugging Face Hub, download it with `hf download {text} --local-dir {name}` and pass `{name}`"
+            "if it is on the Hugging Face Hub, write `hf:{text}`, in an expression `\"hf:{text}\"`"
         )
     })
 }

@@ -97,7 +97,7 @@ impl InputRecord {
         Self {
             name: name.to_owned(),
             reference: checkpoint.reference().to_string(),
-            revision: None,
+            revision: checkpoint.commit().map(str::to_owned),
             files: checkpoint.file_records(),
         }
     }

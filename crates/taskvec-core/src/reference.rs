@@ -59,6 +59,12 @@ impl FromStr for Reference {
                 Some((repository, revision)) => (repository, Some(revision.to_owned())),
                 None => (rest, None),
             };
+            if revision
+                .as_deref()
+                .is_some_and(|revision| !is_revision(revision))
+            {
+                return invalid("the revision after `@` can be no branch, tag or commit");
+            }
             return match repository.split_once('/') {
                 Some((organisation, name)) if is_hub_part(organisation) && is_hub_part(name) => {
                     Ok(Reference::Hub {
@@ -117,8 +123,19 @@ fn split_scheme(text: &str) -> Option<(&str, &str)> {
     (is_scheme && !name.contains(['/', '\\'])).then_some((scheme, name))
 }
 
+/// Git's rules for names, as far as they keep one from being a path to elsewhere.
+fn is_revision(revision: &str) -> bool {
+    revision
+        .split('/')
+        .all(|part| !part.is_empty() && !part.starts_with('.'))
+        && !revision.contains("..")
+        && !revision.contains(|c: char| c.is_control() || " \\:?*[~^".contains(c))
+}
+
 fn is_hub_part(part: &str) -> bool {
     !part.is_empty()
+        && !part.contains("..")
+        && !part.starts_with(['.', '-'])
         && part
             .chars()
             .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
@@ -161,7 +178,23 @@ mod tests {
     #[test]
     fn what_is_refused() {
         for text in [
-            "", "a\0b", "hf:name", "hf:a/b/c", "hf:a/b@", "hf:/b", "hf:a b/c", "micro:",
+            "",
+            "a\0b",
+            "hf:name",
+            "hf:a/b/c",
+            "hf:a/b@",
+            "hf:/b",
+            "hf:a b/c",
+            "micro:",
+            "hf:../..",
+            "hf:a/..",
+            "hf:.a/b",
+            "hf:a/-b",
+            "hf:a/b@../x",
+            "hf:a/b@x/../../y",
+            "hf:a/b@/x",
+            "hf:a/b@.git",
+            "hf:a/b@c:\\d",
         ] {
             let error = text.parse::<Reference>().unwrap_err();
             assert!(

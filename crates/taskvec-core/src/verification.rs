@@ -121,9 +121,18 @@ pub fn verify(
     let plan_options = PlanOptions {
         output_dtype: provenance.dtype,
         missing_as_zero: provenance.flags.get("missing_as_zero") == Some(&Value::Bool(true)),
+        common_rows: provenance.flags.get("rows") == Some(&Value::from("common")),
         // That it was written at all is not the question here.
         allow_strangers: true,
     };
+    // Branches move on; what was read lies at a commit.
+    let mut commits = BTreeMap::new();
+    for input in &provenance.inputs {
+        if let Some(commit) = &input.revision {
+            commits.insert(input.reference.parse()?, commit.clone());
+        }
+    }
+    let library = &library.clone().at_commits(commits);
     // The factors of a decomposition are near to the vector, not equal to it.
     let approximate = output.covers_part() && provenance.flags.contains_key(LORA_FLAG);
     let plan = match Plan::build(&expression, &bindings, library, &plan_options) {

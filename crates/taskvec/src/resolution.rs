@@ -1,17 +1,47 @@
 //! From what the user wrote to a plan.
 
 use std::path::Path;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
-use taskvec_core::{Bindings, Expression, Kind, Library, Plan, PlanOptions, Reference, mergekit};
+use taskvec_core::{
+    Bindings, Expression, Hub, HubProgress, HubSettings, Kind, Library, Plan, PlanOptions,
+    Reference, mergekit,
+};
 use taskvec_lm::micro;
 
 use crate::args::weights::{Binding, BindingArgs};
 use crate::failure::Refusal;
-use crate::printer::Printer;
+use crate::printer::{Printer, Progress, Unit};
 
-/// The checkpoints that the program holds.
-pub(crate) fn library() -> Library {
-    Library::new().with("micro", micro::embedded, &micro::NAMES)
+/// Where checkpoints are that are no paths: in the program, and on the Hub. There is one for the life of the process, so
+/// that a branch on the Hub stays at the commit that it was first seen at.
+pub(crate) fn library(printer: &Printer) -> Library {
+    static LIBRARY: OnceLock<Library> = OnceLock::new();
+    let library = LIBRARY.get_or_init(|| {
+        let hub = Hub::new(HubSettings::from_environment(), fetching(printer.clone()));
+        Library::new()
+            .with("micro", micro::embedded, &micro::NAMES)
+            .with_hub(hub)
+    });
+    library.clone()
+}
+
+/// Draws a bar while something is fetched.
+fn fetching(printer: Printer) -> impl Fn(HubProgress<'_>) + Send + Sync + 'static {
+    let bar: Mutex<Option<Progress>> = Mutex::new(None);
+    move |progress| {
+        let mut bar = bar.lock().unwrap_or_else(PoisonError::into_inner);
+        if progress.finished {
+            *bar = None;
+            return;
+        }
+        let bar = bar.get_or_insert_with(|| {
+            let label = format!("fetching {}", progress.repository);
+            printer.progress(label, progress.bytes_total, Unit::Bytes)
+        });
+        bar.set_total(progress.bytes_total);
+        bar.set(progress.bytes_done);
+    }
 }
 
 /// What names stand for.
@@ -66,7 +96,7 @@ pub(crate) fn named(
         let file = argument.to_owned();
         return Err(Refusal::NamesBesideFile { file }.into());
     }
-    let merge = mergekit::read(Path::new(argument), &library())?;
+    let merge = mergekit::read(Path::new(argument), &library(printer))?;
     merge.notes.iter().for_each(|note| printer.warn(note));
     printer.detail(format_args!("{argument}: {}", merge.expression));
     options.output_dtype = options.output_dtype.or(merge.dtype);
@@ -92,7 +122,7 @@ pub(crate) fn plan(
     let plan = Plan::build(
         &named.expression,
         &named.bindings,
-        &library(),
+        &library(printer),
         &named.options,
     )?;
     plan.notes().iter().for_each(|note| printer.warn(note));

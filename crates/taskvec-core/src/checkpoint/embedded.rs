@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
+use crate::hub::Hub;
+use crate::reference::Reference;
 
 /// A Hugging Face directory held in memory: file names and their bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -14,7 +16,7 @@ pub struct EmbeddedDirectory {
 
 type Resolve = Arc<dyn Fn(&str) -> Option<EmbeddedDirectory> + Send + Sync>;
 
-/// The embedded checkpoints a program knows, by scheme.
+/// Where a program finds checkpoints that are no paths: those embedded in it, by scheme, and the Hub.
 ///
 /// This crate holds none itself; the program registers what it was built with:
 ///
@@ -28,6 +30,9 @@ type Resolve = Arc<dyn Fn(&str) -> Option<EmbeddedDirectory> + Send + Sync>;
 #[derive(Clone, Default)]
 pub struct Library {
     collections: BTreeMap<String, Collection>,
+    hub: Option<Arc<Hub>>,
+    /// Commits at which references to the Hub are opened, whatever they name today.
+    commits: BTreeMap<Reference, String>,
 }
 
 #[derive(Clone)]
@@ -56,6 +61,28 @@ impl Library {
         };
         self.collections.insert(scheme.to_owned(), collection);
         self
+    }
+
+    /// Lets `hf:` references be fetched.
+    #[must_use]
+    pub fn with_hub(mut self, hub: Arc<Hub>) -> Self {
+        self.hub = Some(hub);
+        self
+    }
+
+    /// Opens references to the Hub at these commits.
+    #[must_use]
+    pub(crate) fn at_commits(mut self, commits: BTreeMap<Reference, String>) -> Self {
+        self.commits = commits;
+        self
+    }
+
+    pub(super) fn hub(&self) -> Option<&Hub> {
+        self.hub.as_deref()
+    }
+
+    pub(super) fn commit(&self, reference: &Reference) -> Option<&str> {
+        self.commits.get(reference).map(String::as_str)
     }
 
     /// The schemes and the names of their checkpoints.

@@ -5,13 +5,15 @@
 //!
 //! A PEFT adapter is a checkpoint too: a vector whose tensors are computed from its factors when they are read.
 //!
-//! Not covered: formats other than safetensors, fetching from the Hub.
+//! Not covered: formats other than safetensors.
 
 mod embedded;
 mod format;
 mod index;
 mod open;
+mod rows;
 mod side_file;
+pub(crate) mod sparse;
 mod storage;
 
 use std::collections::BTreeMap;
@@ -26,7 +28,11 @@ pub use embedded::{EmbeddedDirectory, Library};
 pub use format::WeightFormat;
 pub(crate) use index::is_plain_file_name;
 pub use index::{IndexError, encode_index};
+pub(crate) use open::fetch_needed;
+use rows::Fitted;
+pub(crate) use rows::Rows;
 pub use side_file::SideFile;
+use sparse::SparseTensor;
 pub(crate) use storage::read_file_exact_at;
 use storage::{Folder, Storage};
 
@@ -76,11 +82,16 @@ impl fmt::Display for CheckpointKind {
 
 /// An opened checkpoint. Cloning it is cheap; its files stay open until the last clone is dropped.
 #[derive(Clone)]
-pub struct Checkpoint(Arc<Opened>);
+pub struct Checkpoint {
+    opened: Arc<Opened>,
+    /// Tensors that have other rows than are stored.
+    fitted: Option<Arc<Fitted>>,
+}
 
 struct Opened {
     name: String,
     reference: Reference,
+    commit: Option<String>,
     /// `None` for a bare file, whose neighbours are not taken to belong to it.
     folder: Option<Folder>,
     kind: CheckpointKind,
@@ -88,6 +99,8 @@ struct Opened {
     tensors: BTreeMap<String, TensorInfo>,
     /// What computes the tensors, where they are not stored.
     adapter: Option<Adapter>,
+    /// Matrices of which only what is not zero is stored.
+    sparse: BTreeMap<String, SparseTensor>,
     metadata: BTreeMap<String, String>,
     config: Option<Map<String, Value>>,
 }
@@ -113,6 +126,13 @@ pub struct Shard<'a> {
 }
 
 impl Checkpoint {
+    fn of(opened: Opened) -> Self {
+        Self {
+            opened: Arc::new(opened),
+            fitted: None,
+        }
+    }
+
     /// Opens a checkpoint: reads and validates headers, index and config, no data.
     ///
     /// A directory must hold `model.safetensors`, `model.safetensors.index.json` and its shards, or the same
@@ -129,50 +149,59 @@ impl Checkpoint {
 
     /// Whether this is a model or a vector: by header metadata, else `taskvec.json`, else the file's name.
     pub fn kind(&self) -> CheckpointKind {
-        self.0.kind
+        self.opened.kind
     }
 
     /// Whether a tensor that it lacks counts as zero: an adapter holds only what it changes.
     pub fn covers_part(&self) -> bool {
-        self.0.adapter.is_some()
+        self.opened.adapter.is_some()
     }
 
     /// The reference as printed, for messages.
     pub fn name(&self) -> &str {
-        &self.0.name
+        &self.opened.name
     }
 
     /// Where it was found.
     pub fn reference(&self) -> &Reference {
-        &self.0.reference
+        &self.opened.reference
+    }
+
+    /// The commit that it was found at, where it came from the Hub.
+    pub fn commit(&self) -> Option<&str> {
+        self.opened.commit.as_deref()
     }
 
     /// The directory or file on disk; `None` when embedded.
     pub fn path(&self) -> Option<&Path> {
-        match &self.0.reference {
-            Reference::Path(path) => Some(path),
+        match (&self.opened.reference, &self.opened.folder) {
+            (Reference::Path(path), _) => Some(path),
+            (_, Some(Folder::Disk(path))) => Some(path),
             _ => None,
         }
     }
 
     /// The tensors by name.
     pub fn tensors(&self) -> &BTreeMap<String, TensorInfo> {
-        &self.0.tensors
+        match &self.fitted {
+            Some(fitted) => &fitted.tensors,
+            None => &self.opened.tensors,
+        }
     }
 
     /// Free text from the headers' `__metadata__`; of shards that disagree the first is believed.
     pub fn metadata(&self) -> &BTreeMap<String, String> {
-        &self.0.metadata
+        &self.opened.metadata
     }
 
     /// `config.json`, where there is one.
     pub fn config(&self) -> Option<&Map<String, Value>> {
-        self.0.config.as_ref()
+        self.opened.config.as_ref()
     }
 
     /// The weight files, sorted by name.
     pub fn shards(&self) -> Vec<Shard<'_>> {
-        self.0
+        self.opened
             .files
             .iter()
             .map(|file| Shard {
@@ -192,14 +221,14 @@ impl Checkpoint {
     /// When there is no such tensor or it has no such bytes, when reading fails, or when the file has shrunk
     /// since it was opened.
     pub fn read_at(&self, name: &str, byte_offset: u64, buffer: &mut [u8]) -> Result<()> {
-        let Some(info) = self.0.tensors.get(name) else {
+        let Some(info) = self.tensors().get(name) else {
             return Err(Error::UnknownTensor {
-                checkpoint: self.0.name.clone(),
+                checkpoint: self.opened.name.clone(),
                 tensor: name.to_owned(),
             });
         };
         let location = info.location;
-        let storage_of = |location: Location| &self.0.files[location.file].storage;
+        let storage_of = |location: Location| &self.opened.files[location.file].storage;
         let storage = storage_of(location);
         let length = buffer.len() as u64;
         let fits = byte_offset
@@ -214,13 +243,27 @@ impl Checkpoint {
                 bytes: location.bytes,
             });
         }
-        match &self.0.adapter {
-            None => storage.read_exact_at(buffer, location.begin + byte_offset),
-            Some(adapter) => {
-                adapter.read_at(name, byte_offset, buffer, &|location, offset, bytes| {
-                    storage_of(location).read_exact_at(bytes, location.begin + offset)
-                })
+        let stored = |byte_offset: u64, buffer: &mut [u8]| {
+            let read = |location: Location, offset: u64, bytes: &mut [u8]| {
+                storage_of(location).read_exact_at(bytes, location.begin + offset)
+            };
+            match (&self.opened.adapter, self.opened.sparse.get(name)) {
+                (Some(adapter), _) => adapter.read_at(name, byte_offset, buffer, &read),
+                (None, Some(sparse)) => {
+                    sparse
+                        .read_at(byte_offset, buffer, &read)?
+                        .map_err(|reason| Error::Sparse {
+                            file: storage.path.clone(),
+                            tensor: name.to_owned(),
+                            reason,
+                        })
+                }
+                (None, None) => read(location, byte_offset, buffer),
             }
+        };
+        match &self.fitted {
+            Some(fitted) if fitted.read_at(name, byte_offset, buffer, &stored)? => Ok(()),
+            _ => stored(byte_offset, buffer),
         }
     }
 
@@ -230,7 +273,7 @@ impl Checkpoint {
     ///
     /// As [`Checkpoint::read_at`].
     pub fn read(&self, name: &str) -> Result<Vec<u8>> {
-        let bytes = self.0.tensors.get(name).map_or(0, TensorInfo::byte_len);
+        let bytes = self.tensors().get(name).map_or(0, TensorInfo::byte_len);
         let mut buffer = vec![0; bytes as usize];
         self.read_at(name, 0, &mut buffer)?;
         Ok(buffer)
@@ -245,7 +288,7 @@ impl Checkpoint {
     ///
     /// [`Error::FileChanged`] naming the first file that has.
     pub fn verify_unchanged(&self) -> Result<()> {
-        self.0
+        self.opened
             .files
             .iter()
             .try_for_each(|file| file.storage.verify_unchanged())
@@ -259,7 +302,7 @@ impl Checkpoint {
     ///
     /// When the directory cannot be listed.
     pub fn side_files(&self) -> Result<Vec<SideFile>> {
-        match &self.0.folder {
+        match &self.opened.folder {
             Some(folder) => side_file::side_files(folder),
             None => Ok(Vec::new()),
         }
@@ -267,7 +310,7 @@ impl Checkpoint {
 
     /// What identifies the weight files cheaply: length and hash of the header, no hash of the data.
     pub fn file_records(&self) -> Vec<FileRecord> {
-        self.0
+        self.opened
             .files
             .iter()
             .map(|file| FileRecord {
@@ -298,7 +341,7 @@ impl Checkpoint {
         index: usize,
         on_bytes: &mut dyn FnMut(u64),
     ) -> Result<ContentHash> {
-        let storage = &self.0.files[index].storage;
+        let storage = &self.opened.files[index].storage;
         let hash = hash_by_position(storage.bytes, |piece, offset| {
             on_bytes(piece.len() as u64);
             storage.read_exact_at(piece, offset)
@@ -311,9 +354,9 @@ impl Checkpoint {
 impl fmt::Debug for Checkpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Checkpoint")
-            .field("name", &self.0.name)
-            .field("kind", &self.0.kind)
-            .field("tensors", &self.0.tensors.len())
+            .field("name", &self.opened.name)
+            .field("kind", &self.opened.kind)
+            .field("tensors", &self.tensors().len())
             .finish_non_exhaustive()
     }
 }

@@ -7,7 +7,10 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use super::index::is_plain_file_name;
 use super::index::{Index, IndexError};
+use super::side_file::is_side_file;
+use super::sparse;
 use super::storage::{Folder, Storage};
 use super::{Checkpoint, CheckpointKind, KIND_KEY, Library, Opened, WeightFile, WeightFormat};
 use crate::adapter::{self, Adapter, AdapterError};
@@ -24,18 +27,27 @@ use crate::spelling::near_names;
 const MAX_CONFIG_BYTES: u64 = 16 << 20;
 
 pub(super) fn open(reference: &Reference, library: &Library) -> Result<Checkpoint> {
-    let opening = Opening {
+    let mut opening = Opening {
         name: reference.to_string(),
         reference: reference.clone(),
+        commit: None,
     };
     match reference {
         Reference::Hub {
             repository,
             revision,
-        } => Err(Error::HubReference {
-            repository: repository.clone(),
-            revision: revision.clone(),
-        }),
+        } => {
+            let Some(hub) = library.hub() else {
+                return Err(Error::HubReference {
+                    repository: repository.clone(),
+                    revision: revision.clone(),
+                });
+            };
+            let pinned = library.commit(reference).or(revision.as_deref());
+            let snapshot = hub.fetch(repository, pinned)?;
+            opening.commit = Some(snapshot.commit);
+            opening.directory(Folder::Disk(snapshot.path))
+        }
         Reference::Embedded { scheme, name } => {
             let directory = Arc::new(library.resolve(scheme, name)?);
             let label = PathBuf::from(reference.to_string());
@@ -88,43 +100,17 @@ fn near_siblings(path: &Path) -> Vec<String> {
 struct Opening {
     name: String,
     reference: Reference,
+    /// On the Hub.
+    commit: Option<String>,
 }
 
 impl Opening {
     fn directory(self, folder: Folder) -> Result<Checkpoint> {
         let files = folder.file_names()?;
-        let has = |name: &str| {
-            files
-                .binary_search_by(|file| file.as_str().cmp(name))
-                .is_ok()
-        };
-        // Where a whole file and an index both lie, `transformers` takes the whole file.
-        let weights = |stem: &str| {
-            let single = format!("{stem}.safetensors");
-            let index = format!("{single}.index.json");
-            if has(&single) {
-                Some(Weights::Single(single))
-            } else {
-                has(&index).then_some(Weights::Sharded(index))
-            }
-        };
-        let adapter = has(adapter::WEIGHTS_FILE) || has(adapter::CONFIG_FILE);
-        let (weights, by_name) = match (weights("model"), weights("vector")) {
-            (None, None) if adapter => return self.adapter(folder, &files),
-            _ if adapter => {
-                return Err(Error::Adapter {
-                    file: folder.path().to_path_buf(),
-                    source: AdapterError::BesideWeights,
-                });
-            }
-            (Some(_), Some(_)) => {
-                return Err(Error::AmbiguousWeights {
-                    path: folder.path().to_path_buf(),
-                });
-            }
-            (Some(weights), None) => (weights, CheckpointKind::Model),
-            (None, Some(weights)) => (weights, CheckpointKind::Vector),
-            (None, None) => return Err(no_weights(&folder, files)),
+        let has = |name: &str| files.iter().any(|file| file == name);
+        let (weights, by_name) = match contents(folder.path(), &files)? {
+            Contents::Adapter => return self.adapter(folder),
+            Contents::Weights(weights, kind) => (weights, kind),
         };
 
         let stated = if has(PROVENANCE_FILE) {
@@ -150,13 +136,8 @@ impl Opening {
                 path: folder.path().to_path_buf(),
             });
         }
-        Ok(Checkpoint(Arc::new(self.finish(
-            Some(folder),
-            kind,
-            headers,
-            files,
-            config,
-        ))))
+        let opened = self.finish(Some(folder), kind, headers, files, config);
+        Ok(Checkpoint::of(with_sparse(opened)?))
     }
 
     fn file(self, path: &Path) -> Result<Checkpoint> {
@@ -193,7 +174,7 @@ impl Opening {
         };
         let kind = header_kind(&headers).unwrap_or(by_name);
         let opened = self.finish(None, kind, headers, vec![file], None);
-        Ok(Checkpoint(Arc::new(opened)))
+        Ok(Checkpoint::of(with_sparse(opened)?))
     }
 
     fn finish(
@@ -230,35 +211,24 @@ impl Opening {
         Opened {
             name: self.name,
             reference: self.reference,
+            commit: self.commit,
             folder,
             kind,
             files,
             tensors,
             adapter: None,
+            sparse: BTreeMap::new(),
             metadata,
             config,
         }
     }
 
-    /// A directory with one file of an adapter at least, and no other weights.
-    fn adapter(self, folder: Folder, files: &[String]) -> Result<Checkpoint> {
+    /// A directory with both files of an adapter.
+    fn adapter(self, folder: Folder) -> Result<Checkpoint> {
         let invalid = |name: &str, source| Error::Adapter {
             file: folder.path().join(name),
             source,
         };
-        let has = |name: &str| files.iter().any(|file| file == name);
-        if !has(adapter::CONFIG_FILE) {
-            return Err(invalid(adapter::WEIGHTS_FILE, AdapterError::MissingConfig));
-        }
-        if !has(adapter::WEIGHTS_FILE) {
-            if has(adapter::OLD_WEIGHTS_FILE) {
-                return Err(Error::UnsupportedFormat {
-                    path: folder.path().join(adapter::OLD_WEIGHTS_FILE),
-                    format: WeightFormat::PyTorch,
-                });
-            }
-            return Err(invalid(adapter::CONFIG_FILE, AdapterError::MissingWeights));
-        }
         let config_bytes = folder.read(adapter::CONFIG_FILE, MAX_CONFIG_BYTES)?;
         let config = parse_object(&folder, adapter::CONFIG_FILE, &config_bytes)?;
         let (header, file) = open_file(folder.open(adapter::WEIGHTS_FILE)?, adapter::WEIGHTS_FILE)?;
@@ -284,8 +254,38 @@ impl Opening {
         opened.files.push(config_file);
         opened.adapter = Some(found);
         opened.metadata.clear();
-        Ok(Checkpoint(Arc::new(opened)))
+        Ok(Checkpoint::of(opened))
     }
+}
+
+/// Puts matrices in the place of the parts in which they are stored.
+fn with_sparse(mut opened: Opened) -> Result<Opened> {
+    let files = &opened.files;
+    let gathered = sparse::gather(&mut opened.tensors, &|location, offset, bytes| {
+        let storage = &files[location.file].storage;
+        storage.read_exact_at(bytes, location.begin + offset)
+    })?;
+    opened.sparse = gathered.map_err(|(tensor, reason)| Error::Sparse {
+        file: PathBuf::from(&opened.name),
+        tensor,
+        reason,
+    })?;
+    if opened.sparse.is_empty() {
+        return Ok(opened);
+    }
+    let tensors = &opened.tensors;
+    for file in &mut opened.files {
+        let stored = std::mem::take(&mut file.order);
+        let names = stored.into_iter().filter_map(|name| {
+            let whole = name
+                .strip_suffix(sparse::COMPRESSED)
+                .map(|stem| format!("{stem}{}", sparse::WEIGHT))
+                .unwrap_or(name);
+            tensors.contains_key(&whole).then_some(whole)
+        });
+        file.order = names.collect();
+    }
+    Ok(opened)
 }
 
 enum Weights {
@@ -293,9 +293,99 @@ enum Weights {
     Sharded(String),
 }
 
+/// What a directory holds, by the names of its files.
+enum Contents {
+    Weights(Weights, CheckpointKind),
+    Adapter,
+}
+
+/// Finds out what the directory at `path` holds that has these `files`.
+fn contents(path: &Path, files: &[String]) -> Result<Contents> {
+    let has = |name: &str| files.iter().any(|file| file == name);
+    let adapter_error = |file: &Path, source| {
+        let file = file.to_path_buf();
+        Err(Error::Adapter { file, source })
+    };
+    // Where a whole file and an index both lie, `transformers` takes the whole file.
+    let weights = |stem: &str| {
+        let single = format!("{stem}.safetensors");
+        let index = format!("{single}.index.json");
+        if has(&single) {
+            Some(Weights::Single(single))
+        } else {
+            has(&index).then_some(Weights::Sharded(index))
+        }
+    };
+    let (has_factors, has_config) = (has(adapter::WEIGHTS_FILE), has(adapter::CONFIG_FILE));
+    match (weights("model"), weights("vector")) {
+        (None, None) if has_factors && has_config => Ok(Contents::Adapter),
+        (None, None) if has_factors => adapter_error(
+            &path.join(adapter::WEIGHTS_FILE),
+            AdapterError::MissingConfig,
+        ),
+        (None, None) if has_config && has(adapter::OLD_WEIGHTS_FILE) => {
+            Err(Error::UnsupportedFormat {
+                path: path.join(adapter::OLD_WEIGHTS_FILE),
+                format: WeightFormat::PyTorch,
+            })
+        }
+        (None, None) if has_config => adapter_error(
+            &path.join(adapter::CONFIG_FILE),
+            AdapterError::MissingWeights,
+        ),
+        _ if has_factors || has_config => adapter_error(path, AdapterError::BesideWeights),
+        (Some(_), Some(_)) => Err(Error::AmbiguousWeights {
+            path: path.to_path_buf(),
+        }),
+        (Some(weights), None) => Ok(Contents::Weights(weights, CheckpointKind::Model)),
+        (None, Some(weights)) => Ok(Contents::Weights(weights, CheckpointKind::Vector)),
+        (None, None) => Err(no_weights(path, files)),
+    }
+}
+
+/// Fetches those of the `listed` files that a checkpoint needs into `directory`: first what is known by name, then the
+/// shards that an index names. `path` is for messages.
+pub(crate) fn fetch_needed(
+    path: &Path,
+    listed: &[String],
+    directory: &Path,
+    fetch: &mut dyn FnMut(&[String]) -> Result<()>,
+) -> Result<()> {
+    let mut files: Vec<String> = listed
+        .iter()
+        .filter(|name| is_plain_file_name(name))
+        .cloned()
+        .collect();
+    files.sort_unstable();
+    let (weights, index) = match contents(path, &files)? {
+        Contents::Adapter => {
+            let both = [adapter::CONFIG_FILE, adapter::WEIGHTS_FILE];
+            (both.map(str::to_owned).to_vec(), None)
+        }
+        Contents::Weights(Weights::Single(name), _) => (vec![name], None),
+        Contents::Weights(Weights::Sharded(name), _) => (vec![name.clone()], Some(name)),
+    };
+    let needed: Vec<String> = files
+        .iter()
+        .filter(|name| is_side_file(name) || *name == PROVENANCE_FILE || weights.contains(name))
+        .cloned()
+        .collect();
+    fetch(&needed)?;
+    let Some(name) = index else { return Ok(()) };
+    let folder = Folder::Disk(directory.to_path_buf());
+    let index = parse_index(&folder, &name)?;
+    // What is not there is refused by name when the directory is opened.
+    let shards: Vec<String> = index
+        .shards()
+        .map(|(shard, _)| shard.to_owned())
+        .filter(|shard| files.contains(shard))
+        .collect();
+    fetch(&shards)
+}
+
 /// Says why a directory without weights under the usual names cannot be opened.
-fn no_weights(folder: &Folder, files: Vec<String>) -> Error {
-    let path = folder.path().to_path_buf();
+fn no_weights(path: &Path, files: &[String]) -> Error {
+    let path = path.to_path_buf();
     if let Some(shard) = files
         .iter()
         .find(|name| name.ends_with(".safetensors") && name.contains("-of-"))
@@ -319,7 +409,7 @@ fn no_weights(folder: &Folder, files: Vec<String>) -> Error {
         }
         _ => Error::NoWeights {
             path,
-            found: files.into_iter().take(6).collect(),
+            found: files.iter().take(6).cloned().collect(),
         },
     }
 }
@@ -360,7 +450,7 @@ fn open_shards(
         file: folder.path().join(index_name),
         source,
     };
-    let index = Index::parse(&folder.read(index_name, MAX_HEADER_BYTES)?).map_err(invalid)?;
+    let index = parse_index(folder, index_name)?;
     let mut headers = Vec::new();
     let mut opened = Vec::new();
     for (shard, tensor) in index.shards() {
@@ -376,6 +466,13 @@ fn open_shards(
     }
     index.verify(&headers).map_err(invalid)?;
     Ok((headers, opened))
+}
+
+fn parse_index(folder: &Folder, name: &str) -> Result<Index> {
+    Index::parse(&folder.read(name, MAX_HEADER_BYTES)?).map_err(|source| Error::Index {
+        file: folder.path().join(name),
+        source,
+    })
 }
 
 fn read_object(folder: &Folder, name: &str) -> Result<Map<String, Value>> {

@@ -56,7 +56,7 @@ pub(super) fn side_files(folder: &Folder) -> Result<Vec<SideFile>> {
 ///
 /// The model card does not: it describes the model the weights were. Code does: `config.json` may refer to
 /// it, and it is copied, never run.
-fn is_side_file(name: &str) -> bool {
+pub(super) fn is_side_file(name: &str) -> bool {
     const EXACT: [&str; 14] = [
         "config.json",
         "generation_config.json",

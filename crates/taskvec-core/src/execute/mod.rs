@@ -17,6 +17,7 @@ mod ordered;
 mod recompute;
 mod record;
 mod run;
+mod sparse;
 mod write;
 
 pub(crate) use block::widen;

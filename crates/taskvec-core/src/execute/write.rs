@@ -9,19 +9,21 @@ use std::sync::atomic::AtomicBool;
 use super::computation::{Computation, Root};
 use super::config_dtype::with_dtype;
 use super::float::FloatFormat;
-use super::layout::{Place, ShardLayout, kind, lay_out_file, lay_out_shards, places};
+use super::layout::{Form, Place, ShardLayout, kind, lay_out_file, lay_out_shards, places};
 use super::linear::Tally;
 use super::ordered::Ordered;
 use super::record;
 use super::run::{Chunk, Consumer, Job, Part, Progress, RunOptions, Survey, Surveyed, run};
+use super::sparse::CHUNK_ELEMENTS;
 use crate::checkpoint::encode_index;
 use crate::error::{Error, Result};
 use crate::output::{OutputDirectory, OutputFile, OutputOptions, ShardWriter};
-use crate::plan::{Plan, PlannedTensor, Production};
+use crate::plan::{Plan, PlannedTensor, Production, TensorFormula};
 use crate::provenance::{OutputRecord, Provenance};
 use crate::safetensors::HeaderError;
 use crate::statistics::{
-    LineageOptions, MeasuredChange, Rounding, RoundingEstimate, SampledBlock, Sampling, lineage,
+    LineageOptions, MeasuredChange, Rounding, RoundingEstimate, SampledBlock, Sampling, Storage,
+    lineage,
 };
 
 /// Where the rounding of a result is looked at: at one block in 64 of a large model. Blocks of a few thousand elements
@@ -44,6 +46,9 @@ pub struct WriteOptions<'a> {
     pub sync: bool,
     /// Record the SHA-256 of every weight file, inputs and outputs, which reads each once more.
     pub hash: bool,
+    /// Store each matrix in the form, dense or sparse, in which [`smallest_storage`](crate::statistics::smallest_storage)
+    /// of this expression found it smallest.
+    pub storage: Option<&'a Storage>,
     /// Stops the write as soon as it becomes true; nothing has appeared then.
     pub cancelled: Option<&'a AtomicBool>,
 }
@@ -56,6 +61,7 @@ impl Default for WriteOptions<'_> {
             overwrite: false,
             sync: true,
             hash: false,
+            storage: None,
             cancelled: None,
         }
     }
@@ -70,8 +76,12 @@ pub struct WriteReport {
     pub tensors: usize,
     /// Elements in it.
     pub elements: u64,
-    /// Bytes of its tensors.
+    /// Bytes of its tensors as they are stored.
     pub data_bytes: u64,
+    /// Bytes they would take if none were sparse.
+    pub dense_bytes: u64,
+    /// Tensors of which only what is not zero is stored.
+    pub sparse_tensors: usize,
     /// What is not finite, by tensor; tensors that are finite are not listed.
     pub not_finite: BTreeMap<String, Tally>,
     /// What rounding did to the change, estimated from a sample that depends on nothing but the plan. None where
@@ -126,11 +136,13 @@ pub fn write(
         .is_some_and(|extension| extension == "safetensors");
     let shards = if single {
         let longest = record::at_its_longest(&provenance, options.hash, !measured.is_empty());
-        lay_out_file(plan, &longest, 0).map(|shard| vec![shard])
+        lay_out_file(plan, options.storage, &longest, 0).map(|shard| vec![shard])
     } else {
-        lay_out_shards(plan)
+        lay_out_shards(plan, options.storage)
     }
     .map_err(invalid_header(destination))?;
+    let sparse_tensors = options.storage.map_or(0, Storage::sparse_tensors);
+    let dense_bytes = plan.tensors().values().map(PlannedTensor::byte_len).sum();
     let data_bytes = shards.iter().map(|shard| shard.header.data_bytes()).sum();
     let output_options = OutputOptions {
         overwrite: options.overwrite,
@@ -152,7 +164,7 @@ pub fn write(
         (Output::Directory(directory), writers)
     };
 
-    let places = places(&shards);
+    let places = places(plan, &shards, options.storage);
     // One lane for each shard: their places follow one another.
     let mut lanes = Vec::with_capacity(shards.len());
     let mut end = 0;
@@ -169,20 +181,25 @@ pub fn write(
     };
     let run_options = RunOptions {
         threads: options.threads,
-        chunk: options.chunk_bytes.map_or(Chunk::Automatic, Chunk::Bytes),
+        chunk: match options.chunk_bytes {
+            _ if sparse_tensors > 0 => Chunk::Elements(CHUNK_ELEMENTS),
+            None => Chunk::Automatic,
+            Some(bytes) => Chunk::Bytes(bytes),
+        },
         cancelled: options.cancelled,
         progress,
-        bytes_total: data_bytes,
+        bytes_total: dense_bytes,
     };
     run(
         &lanes,
         &|index| {
             let name = places[index].name;
-            job(
-                plan,
-                name,
-                measured.get(name).map(|change| (change, sample)),
-            )
+            let measured = measured.get(name).map(|change| (change, sample));
+            match places[index].form {
+                Form::Dense { .. } => job(plan, name, measured),
+                // Cut where its elements were counted, a copy too.
+                Form::Sparse(_) => compute(plan, name, &plan.tensors()[name].formula(), measured),
+            }
         },
         &files,
         &run_options,
@@ -211,8 +228,13 @@ pub fn write(
     if let (Output::File(_), [shard], [writer]) =
         (&output, shards.as_slice(), files.writers.as_slice())
     {
-        let known = lay_out_file(plan, &provenance, shard.header.bytes().len())
-            .map_err(invalid_header(destination))?;
+        let known = lay_out_file(
+            plan,
+            options.storage,
+            &provenance,
+            shard.header.bytes().len(),
+        )
+        .map_err(invalid_header(destination))?;
         writer.replace_header(&shard.header, &known.header)?;
     }
     drop(files.writers);
@@ -226,6 +248,8 @@ pub fn write(
             .map(PlannedTensor::element_count)
             .sum(),
         data_bytes,
+        dense_bytes,
+        sparse_tensors,
         not_finite,
         rounding,
         config_dtype_changed: side_files.config_dtype_changed,
@@ -263,7 +287,7 @@ fn finish(
     if let [_, _, ..] = shards {
         let lists = shards
             .iter()
-            .map(|shard| (shard.file_name.as_str(), shard.tensors.as_slice()));
+            .map(|shard| (shard.file_name.as_str(), shard.stored.as_slice()));
         let name = format!("{}.safetensors.index.json", kind(plan).name());
         let index = encode_index(lists, data_bytes);
         outputs.push(record::file_record(&name, &index));
@@ -319,8 +343,10 @@ impl Consumer for Files<'_> {
                 .or_default()
                 .merge(part.tally);
         }
-        part.outputs.iter().try_for_each(|bytes| {
-            self.writers[place.shard].write_at(place.offset + part.byte_offset, bytes)
+        let writer = &self.writers[place.shard];
+        part.outputs.iter().try_for_each(|bytes| match &place.form {
+            Form::Dense { offset } => writer.write_at(offset + part.byte_offset, bytes),
+            Form::Sparse(sparse) => sparse.write(place.name, part.byte_offset, bytes, writer),
         })
     }
 
@@ -355,22 +381,31 @@ pub(super) fn job(
             bytes: tensor.byte_len(),
             format: FloatFormat::of(tensor.dtype),
         },
-        Production::Compute(formula) => {
-            // Only floats are computed, see the plan's rules.
-            let format = FloatFormat::of(tensor.dtype).unwrap_or(FloatFormat::F32);
-            let root = Root {
-                terms: &formula.terms,
-                format,
-            };
-            let elements = tensor.element_count();
-            Job::Compute {
-                computation: Computation::new(plan, name, elements, formula, &[root]),
-                survey: measured.map(|(measured, sample)| Survey {
-                    computation: measured.computation(plan),
-                    blocks: sample.blocks(name, elements),
-                }),
-            }
-        }
+        Production::Compute(formula) => compute(plan, name, formula, measured),
+    }
+}
+
+/// The work that computes a tensor by a formula.
+fn compute(
+    plan: &Plan,
+    name: &str,
+    formula: &TensorFormula,
+    measured: Option<(&MeasuredChange<'_>, Sampling)>,
+) -> Job {
+    let tensor = &plan.tensors()[name];
+    // Only floats are computed, see the plan's rules.
+    let format = FloatFormat::of(tensor.dtype).unwrap_or(FloatFormat::F32);
+    let root = Root {
+        terms: &formula.terms,
+        format,
+    };
+    let elements = tensor.element_count();
+    Job::Compute {
+        computation: Computation::new(plan, name, elements, formula, &[root]),
+        survey: measured.map(|(measured, sample)| Survey {
+            computation: measured.computation(plan),
+            blocks: sample.blocks(name, elements),
+        }),
     }
 }
 

@@ -13,6 +13,8 @@ mod staging;
 use std::path::{Path, PathBuf};
 
 pub use shard::ShardWriter;
+pub(crate) use shard::refused;
+pub(crate) use staging::free_bytes;
 use staging::{Shape, Staging};
 
 use crate::checkpoint::SideFile;

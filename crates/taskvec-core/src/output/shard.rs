@@ -151,7 +151,7 @@ impl Shard {
 }
 
 /// The error of a write of `needed` bytes that the system refused.
-pub(super) fn refused(action: &'static str, path: &Path, needed: u64, error: io::Error) -> Error {
+pub(crate) fn refused(action: &'static str, path: &Path, needed: u64, error: io::Error) -> Error {
     match error.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Error::NoSpace {
             path: path.to_path_buf(),

@@ -427,7 +427,7 @@ fn sync_directory(path: &Path) {
 
 /// Bytes that may still be written to the filesystem of `path`, where it says.
 #[cfg(unix)]
-pub(super) fn free_bytes(path: &Path) -> Option<u64> {
+pub(crate) fn free_bytes(path: &Path) -> Option<u64> {
     let path = if path.as_os_str().is_empty() {
         Path::new(".")
     } else {
@@ -439,7 +439,7 @@ pub(super) fn free_bytes(path: &Path) -> Option<u64> {
 }
 
 #[cfg(not(unix))]
-pub(super) fn free_bytes(_path: &Path) -> Option<u64> {
+pub(crate) fn free_bytes(_path: &Path) -> Option<u64> {
     None
 }
 

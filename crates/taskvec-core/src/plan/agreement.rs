@@ -13,6 +13,7 @@ use serde_json::{Map, Value};
 use super::PlanOptions;
 use super::elaborate::Elaboration;
 use super::input::Input;
+use super::rows::differ_in_rows;
 use crate::checkpoint::{Checkpoint, CheckpointKind};
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
@@ -227,18 +228,23 @@ impl Incompatible {
 
     /// What explains the mismatches, where one thing does.
     pub fn hint(&self) -> Option<String> {
-        let rows = self.mismatches.iter().find_map(|mismatch| match mismatch {
-            Mismatch::Shape { tensor, left, right }
-                if left.1.len() == 2
-                    && left.1.get(1..) == right.1.get(1..)
-                    && (tensor.contains("embed") || tensor.contains("lm_head")) =>
-            {
-                Some(format!(
-                    "the vocabularies differ, {} rows against {}: one was resized or padded for another tokenizer",
-                    left.1[0], right.1[0]
-                ))
-            }
+        let rows_of = |mismatch: &Mismatch| match mismatch {
+            Mismatch::Shape {
+                tensor,
+                left,
+                right,
+            } if differ_in_rows(tensor, &left.1, &right.1) => Some((left.1[0], right.1[0])),
             _ => None,
+        };
+        let rows = self.mismatches.iter().find_map(rows_of).map(|(left, right)| {
+            let differ = format!(
+                "the vocabularies differ, {left} rows against {right}: one was resized or padded for another tokenizer"
+            );
+            if self.mismatches.iter().all(|mismatch| rows_of(mismatch).is_some()) {
+                format!("{differ}; `--rows common` combines the rows that both have")
+            } else {
+                differ
+            }
         });
         let architecture = self.mismatches.iter().any(|mismatch| {
             matches!(

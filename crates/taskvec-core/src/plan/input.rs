@@ -89,6 +89,17 @@ impl<'a> Inputs<'a> {
             return Ok(index);
         }
         let checkpoint = Checkpoint::open(&reference, self.library)?;
+        // So are two revisions at one commit.
+        let identity = match (identity, checkpoint.commit()) {
+            (Reference::Hub { repository, .. }, Some(commit)) => Reference::Hub {
+                repository,
+                revision: Some(commit.to_owned()),
+            },
+            (identity, _) => identity,
+        };
+        if let Some(index) = self.references.iter().position(|known| *known == identity) {
+            return Ok(index);
+        }
         self.references.push(identity);
         self.opened.push(Input {
             name: atom.to_string(),

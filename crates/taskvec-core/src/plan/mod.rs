@@ -21,6 +21,7 @@ mod call;
 mod elaborate;
 mod formula;
 mod input;
+mod rows;
 mod scalar;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -47,6 +48,8 @@ pub struct PlanOptions {
     pub output_dtype: Option<Dtype>,
     /// Let a tensor that a vector does not have count as zero in it. Without this, it is a mismatch.
     pub missing_as_zero: bool,
+    /// Let embeddings of different lengths be combined in the rows that all have. Without this, they are a mismatch.
+    pub common_rows: bool,
     /// Let models be written that do not descend from one initialisation. Without this, [`write`](crate::write) refuses
     /// them.
     pub allow_strangers: bool,
@@ -84,6 +87,7 @@ pub struct Plan {
     tensors: BTreeMap<String, PlannedTensor>,
     options: PlanOptions,
     notes: Vec<String>,
+    row_notes: Vec<String>,
     aliases: BTreeMap<String, String>,
 }
 
@@ -156,9 +160,14 @@ impl Plan {
     fn complete(
         expression: &Expression,
         bindings: &Bindings,
-        elaboration: Elaboration,
+        mut elaboration: Elaboration,
         options: &PlanOptions,
     ) -> Result<Self> {
+        let row_notes = if options.common_rows {
+            rows::fit(&mut elaboration)
+        } else {
+            Vec::new()
+        };
         let comparison = agreement::compare(expression, &elaboration, options)?;
         let mut plan = Self {
             expression: expression.clone(),
@@ -168,7 +177,8 @@ impl Plan {
             layout: elaboration.layout(),
             tensors: BTreeMap::new(),
             options: options.clone(),
-            notes: comparison.notes,
+            notes: [comparison.notes, row_notes.clone()].concat(),
+            row_notes,
             aliases: aliases(expression, bindings, &elaboration.inputs),
             inputs: Vec::new(),
         };
@@ -238,11 +248,24 @@ impl Plan {
         &self.notes
     }
 
+    /// Among the notes, what `common_rows` did, tensor by tensor.
+    pub fn row_notes(&self) -> &[String] {
+        &self.row_notes
+    }
+
+    /// Among the inputs, the one that the others are compared with and whose tokens the rows of embeddings follow.
+    pub fn layout_input(&self) -> usize {
+        self.layout
+    }
+
     /// Options that changed the result or let something pass, by the name under which provenance records them.
     pub fn flags(&self) -> BTreeMap<String, Value> {
         let mut flags = BTreeMap::new();
         if self.options.missing_as_zero {
             flags.insert("missing_as_zero".to_owned(), json!(true));
+        }
+        if self.options.common_rows {
+            flags.insert("rows".to_owned(), json!("common"));
         }
         if self.options.allow_strangers {
             flags.insert("allow_strangers".to_owned(), json!(true));
@@ -297,6 +320,17 @@ impl PlannedTensor {
     /// Whether its bytes are those of an input, which are copied; others are computed.
     pub fn is_copied(&self) -> bool {
         matches!(self.production, Production::Copy { .. })
+    }
+
+    /// How it is computed, a copy among that.
+    pub(crate) fn formula(&self) -> TensorFormula {
+        match &self.production {
+            Production::Compute(formula) => formula.clone(),
+            Production::Copy { input } => TensorFormula {
+                steps: Vec::new(),
+                terms: Terms::one(Operand::Input(*input)),
+            },
+        }
     }
 
     /// Whether the expression leaves nothing of it, whatever the inputs hold.

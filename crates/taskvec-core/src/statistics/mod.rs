@@ -20,6 +20,7 @@ pub use overlap::{Measurement, Overlap, Undefined};
 pub use rounding::{Rounding, RoundingEstimate};
 pub(crate) use sampling::{SampledBlock, Sampling};
 pub use spectrum::{NoSpectrum, Spectra, Spectrum, SpectrumOptions, spectra};
+pub(crate) use storage::BLOCK_ELEMENTS;
 pub use storage::{Storage, smallest_storage};
 pub(crate) use sums::{sum, sum_of_squares};
 pub use weight_statistics::WeightStatistics;

@@ -2,17 +2,19 @@
 //!
 //! A vector is the difference of two models, and differences of numbers of few bits often need more: `1 − 2⁻⁹` does not
 //! fit BF16 though both terms do. Updates by reinforcement learning are often small and mostly zero, and fit. Which it is,
-//! one pass over the inputs tells.
+//! one pass over the inputs tells; and which matrices are smaller when only what is not zero is stored.
 
+use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use super::inspect::InspectOptions;
+use crate::checkpoint::sparse::{MAX_COLUMNS, WEIGHT};
 use crate::dtype::Dtype;
 use crate::error::Result;
 use crate::execute::{
     Chunk, Computation, Consumer, Decoded, FloatFormat, Job, Part, Progress, Root, RunOptions, run,
 };
-use crate::plan::{Plan, Production};
+use crate::plan::{Plan, TensorFormula};
 
 /// Candidates, smallest first; of equal sizes the one that models are published in.
 const CANDIDATES: [(Dtype, FloatFormat); 4] = [
@@ -22,11 +24,11 @@ const CANDIDATES: [(Dtype, FloatFormat); 4] = [
     (Dtype::F64, FloatFormat::F64),
 ];
 
-/// Elements looked at together.
-const BLOCK_ELEMENTS: u64 = 1 << 14;
+/// Elements looked at together. What is stored of a sparse matrix is counted in such blocks, and written in several.
+pub(crate) const BLOCK_ELEMENTS: u64 = 1 << 14;
 
 /// What a result needs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Storage {
     /// The smallest type that holds every computed element exactly; F64 where none does.
     pub dtype: Dtype,
@@ -34,6 +36,15 @@ pub struct Storage {
     pub elements: u64,
     /// Of those, the ones that are exactly zero.
     pub zeros: u64,
+    /// Of each matrix that is smaller without its zeros, how many elements are stored before each block, and in all.
+    pub(crate) sparse: BTreeMap<String, Vec<u64>>,
+}
+
+impl Storage {
+    /// How many matrices are smaller when only what is not zero is stored.
+    pub fn sparse_tensors(&self) -> usize {
+        self.sparse.len()
+    }
 }
 
 /// Computes every element of a plan's result in double precision and finds the smallest type that holds them all.
@@ -48,21 +59,23 @@ pub fn smallest_storage(
     options: &InspectOptions<'_>,
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Result<Storage> {
-    let computed: Vec<_> = plan
+    // Copies among them: a type is asked for that all fit. Integers are never part of a vector.
+    let computed: Vec<(&str, TensorFormula)> = plan
         .tensors_in_file_order()
         .into_iter()
-        .filter_map(|name| match &plan.tensors()[name].production {
-            Production::Compute(formula) => Some((name, formula)),
-            Production::Copy { .. } => None,
-        })
+        .filter(|name| FloatFormat::of(plan.tensors()[*name].dtype).is_some())
+        .map(|name| (name, plan.tensors()[name].formula()))
         .collect();
     let elements = |name: &str| plan.tensors()[name].element_count();
     let total = computed.iter().map(|(name, _)| elements(name)).sum();
-    let need = Mutex::new(Need::default());
+    let needs: Vec<Mutex<Need>> = computed
+        .iter()
+        .map(|(name, _)| Mutex::new(Need::of(elements(name))))
+        .collect();
     run(
         std::slice::from_ref(&(0..computed.len())),
         &|index| {
-            let (name, formula) = computed[index];
+            let (name, formula) = &computed[index];
             let root = Root {
                 terms: &formula.terms,
                 format: FloatFormat::F64,
@@ -72,7 +85,7 @@ pub fn smallest_storage(
                 survey: None,
             }
         },
-        &Scan(&need),
+        &Scan(&needs),
         &RunOptions {
             threads: options.threads,
             chunk: Chunk::Elements(BLOCK_ELEMENTS),
@@ -81,12 +94,24 @@ pub fn smallest_storage(
             bytes_total: total * FloatFormat::F64.size_bytes() as u64,
         },
     )?;
-    let need = need.into_inner().unwrap_or_default();
-    let fitting = CANDIDATES.iter().zip(need.fits).find(|(_, fits)| *fits);
+    let needs: Vec<Need> = needs
+        .into_iter()
+        .map(|need| need.into_inner().unwrap_or_default())
+        .collect();
+    let fits = |candidate: usize| needs.iter().all(|need| need.fits[candidate]);
+    let fitting = (0..CANDIDATES.len()).find(|candidate| fits(*candidate));
+    let dtype = fitting.map_or(Dtype::F64, |candidate| CANDIDATES[candidate].0);
+    let mut sparse = BTreeMap::new();
+    for ((name, _), need) in computed.iter().zip(&needs) {
+        if let Some(counts) = need.sparse(name, &plan.tensors()[*name].shape, dtype) {
+            sparse.insert((*name).to_owned(), counts);
+        }
+    }
     Ok(Storage {
-        dtype: fitting.map_or(Dtype::F64, |((dtype, _), _)| *dtype),
+        dtype,
         elements: total,
-        zeros: need.zeros,
+        zeros: needs.iter().map(|need| need.zeros).sum(),
+        sparse,
     })
 }
 
@@ -94,18 +119,25 @@ pub fn smallest_storage(
 struct Need {
     fits: [bool; CANDIDATES.len()],
     zeros: u64,
+    /// Elements of each block that are not stored as all bits zero.
+    stored: Vec<u32>,
 }
 
 impl Default for Need {
     fn default() -> Self {
-        Self {
-            fits: [true; CANDIDATES.len()],
-            zeros: 0,
-        }
+        Self::of(0)
     }
 }
 
 impl Need {
+    fn of(elements: u64) -> Self {
+        Self {
+            fits: [true; CANDIDATES.len()],
+            zeros: 0,
+            stored: vec![0; elements.div_ceil(BLOCK_ELEMENTS) as usize],
+        }
+    }
+
     fn add(&mut self, value: f64) {
         if value == 0.0 {
             self.zeros += 1;
@@ -114,6 +146,23 @@ impl Need {
         for (fits, (_, format)) in self.fits.iter_mut().zip(CANDIDATES) {
             *fits = *fits && holds(format, value);
         }
+    }
+
+    /// How much is stored before each block, and in all, where that makes the tensor smaller: a matrix whose rows fill
+    /// their part of a mask.
+    fn sparse(&self, name: &str, shape: &[usize], dtype: Dtype) -> Option<Vec<u64>> {
+        let &[rows, columns] = shape else { return None };
+        let suits = columns.is_multiple_of(8) && columns <= MAX_COLUMNS && name.ends_with(WEIGHT);
+        let mut before = vec![0u64];
+        for count in &self.stored {
+            before.push(before.last().copied().unwrap_or(0) + u64::from(*count));
+        }
+        let (elements, rows) = ((rows as u64) * (columns as u64), rows as u64);
+        let bytes = |count: u64| dtype.byte_len(count).unwrap_or(u64::MAX);
+        // Three more tensors take some room in the header, too.
+        let parts = 16 + 8 * rows + elements / 8 + 512;
+        let sparse = bytes(before.last().copied().unwrap_or(0)).saturating_add(parts);
+        (suits && sparse < bytes(elements)).then_some(before)
     }
 }
 
@@ -135,18 +184,26 @@ fn holds(format: FloatFormat, value: f64) -> bool {
         && highest - lowest < format.precision()
 }
 
-struct Scan<'a>(&'a Mutex<Need>);
+struct Scan<'a>(&'a [Mutex<Need>]);
 
 impl Consumer for Scan<'_> {
-    fn consume(&self, _tensor: usize, part: Part<'_>) -> Result<()> {
+    fn consume(&self, tensor: usize, part: Part<'_>) -> Result<()> {
         let mut found = Need::default();
+        let mut stored = 0;
         for bytes in part.outputs[0].as_chunks().0 {
-            found.add(f64::from_le_bytes(*bytes));
+            let value = f64::from_le_bytes(*bytes);
+            // A negative zero has a bit, and is kept.
+            stored += u32::from(value.to_bits() != 0);
+            found.add(value);
         }
-        if let Ok(mut need) = self.0.lock() {
+        if let Ok(mut need) = self.0[tensor].lock() {
             need.zeros += found.zeros;
             for (fits, here) in need.fits.iter_mut().zip(found.fits) {
                 *fits &= here;
+            }
+            let block = part.byte_offset / (8 * BLOCK_ELEMENTS);
+            if let Some(count) = need.stored.get_mut(block as usize) {
+                *count = stored;
             }
         }
         Ok(())

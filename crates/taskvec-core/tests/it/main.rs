@@ -7,3 +7,4 @@
 
 mod algebra;
 mod formats;
+mod hub;

@@ -1,7 +1,7 @@
 use clap::Args;
 use taskvec_core::Dtype;
 
-use super::weights::{BindingArgs, ThreadArgs, dtype};
+use super::weights::{BindingArgs, RowArgs, ThreadArgs, dtype};
 
 /// Say what `write` would do, and what stands in its way
 #[derive(Debug, Args)]
@@ -24,6 +24,8 @@ pub(crate) struct CheckArgs {
     /// Print one JSON object instead of tables
     #[arg(long)]
     pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) rows: RowArgs,
     #[command(flatten)]
     pub(crate) bindings: BindingArgs,
     #[command(flatten)]

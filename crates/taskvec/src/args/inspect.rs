@@ -3,7 +3,7 @@ use std::num::NonZeroUsize;
 use clap::{Args, ValueEnum};
 use taskvec_core::Dtype;
 
-use super::weights::{BindingArgs, ThreadArgs, dtype};
+use super::weights::{BindingArgs, RowArgs, ThreadArgs, dtype};
 
 /// Show what an expression stands for: sizes, norms, zeros, what storing it loses, and how two vectors compare
 #[derive(Debug, Args)]
@@ -60,6 +60,8 @@ pub(crate) struct InspectArgs {
     /// Print comma-separated values instead of a table: a row each, or with `--spectrum` a matrix each
     #[arg(long)]
     pub(crate) csv: bool,
+    #[command(flatten)]
+    pub(crate) rows: RowArgs,
     #[command(flatten)]
     pub(crate) bindings: BindingArgs,
     #[command(flatten)]

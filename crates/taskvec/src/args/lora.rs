@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use clap::Args;
 use taskvec_core::Dtype;
 
-use super::weights::{BindingArgs, ThreadArgs, dtype};
+use super::weights::{BindingArgs, RowArgs, ThreadArgs, dtype};
 
 /// Write a vector as a LoRA adapter that PEFT loads, and say how much of it the rank keeps
 #[derive(Debug, Args)]
@@ -46,6 +46,8 @@ pub(crate) struct LoraArgs {
     /// Print one JSON object instead of a table
     #[arg(long)]
     pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) rows: RowArgs,
     #[command(flatten)]
     pub(crate) bindings: BindingArgs,
     #[command(flatten)]

@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use taskvec_core::{Dtype, Reference};
 
 /// A name and what it stands for in an expression.
@@ -42,7 +42,8 @@ impl FromStr for Binding {
 /// Names for checkpoints.
 #[derive(Debug, Args)]
 pub(crate) struct BindingArgs {
-    /// Let NAME stand for a checkpoint in the expression: a directory, a .safetensors file or `micro:NAME`
+    /// Let NAME stand for a checkpoint in the expression: a directory, a .safetensors file, `hf:ORG/NAME[@REVISION]` or
+    /// `micro:NAME`
     #[arg(long = "let", value_name = "NAME=REF")]
     pub(crate) bindings: Vec<Binding>,
 }
@@ -71,6 +72,28 @@ impl ThreadArgs {
     }
 }
 
+/// Which rows of embeddings are combined.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct RowArgs {
+    /// Where embeddings differ in their number of rows, as padded ones do, combine those that all have; a model keeps its
+    /// other rows as they are. Recorded in `taskvec.json` [default: refuse]
+    #[arg(long, value_name = "WHICH")]
+    rows: Option<Rows>,
+}
+
+/// See [`RowArgs`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Rows {
+    Common,
+}
+
+impl RowArgs {
+    /// Whether those that all have are combined.
+    pub(crate) fn common(self) -> bool {
+        self.rows == Some(Rows::Common)
+    }
+}
+
 /// Where weights go.
 #[derive(Debug, Args)]
 pub(crate) struct DestinationArgs {
@@ -80,13 +103,16 @@ pub(crate) struct DestinationArgs {
     /// Replace what an earlier run wrote there
     #[arg(long)]
     pub(crate) overwrite: bool,
-    /// Type to round computed tensors to, once, or `auto`: the smallest that holds every element of a vector exactly
+    /// Type to round computed tensors to, once, or `auto`: the smallest that holds every element of a vector exactly,
+    /// and matrices without their zeros where that is smaller
     /// [default: that of the model; f32 for a vector]
     #[arg(long, value_name = "DTYPE", value_parser = output_dtype)]
     pub(crate) dtype: Option<OutputDtype>,
     /// Write even where models do not descend from one initialisation; recorded in `taskvec.json`
     #[arg(long)]
     pub(crate) allow_strangers: bool,
+    #[command(flatten)]
+    pub(crate) rows: RowArgs,
     /// Record the SHA-256 of every weight file read and written, for `taskvec verify`; reads each once more
     #[arg(long)]
     pub(crate) hash: bool,

@@ -6,8 +6,8 @@ mod tables;
 use taskvec_core::plan::{Check, Incompatible};
 use taskvec_core::statistics::{Kinship, Lineage, Verdict};
 use taskvec_core::{Error, Expression, LineageOptions, Plan, PlanOptions, lineage};
-use taskvec_lm::tokenizer::{TOKENIZER_FILE, TokenizerComparison, compare};
 
+use super::tokenizers::{TokenizerPair, tokenizers};
 use crate::args::check::CheckArgs;
 use crate::failure::unless_interrupted;
 use crate::interruption::Heeding;
@@ -19,6 +19,7 @@ pub(crate) fn run(arguments: &CheckArgs, printer: &Printer) -> anyhow::Result<()
     let options = PlanOptions {
         output_dtype: arguments.dtype,
         allow_strangers: arguments.allow_strangers,
+        common_rows: arguments.rows.common(),
         ..PlanOptions::default()
     };
     let named = resolution::named(&arguments.expression, &bindings, &options, printer)?;
@@ -26,7 +27,7 @@ pub(crate) fn run(arguments: &CheckArgs, printer: &Printer) -> anyhow::Result<()
     let check = Plan::check(
         &expression,
         &named.bindings,
-        &resolution::library(),
+        &resolution::library(printer),
         &named.options,
     )?;
     let heeding = Heeding::begin();
@@ -44,7 +45,13 @@ pub(crate) fn run(arguments: &CheckArgs, printer: &Printer) -> anyhow::Result<()
     };
     let report = Report {
         expression: &expression,
-        tokenizers: tokenizers(&check)?,
+        tokenizers: tokenizers(
+            check
+                .inputs
+                .iter()
+                .map(|(name, checkpoint)| (name.as_str(), checkpoint)),
+            check.layout,
+        )?,
         check: &check,
         lineage,
         allow_strangers: arguments.allow_strangers,
@@ -65,13 +72,6 @@ struct Report<'a> {
     /// None where the checkpoints do not fit together.
     lineage: Option<Lineage>,
     allow_strangers: bool,
-}
-
-/// The tokenizer whose ids the result's embeddings follow, and another input's.
-struct TokenizerPair<'a> {
-    left: &'a str,
-    right: &'a str,
-    comparison: TokenizerComparison,
 }
 
 impl Report<'_> {
@@ -95,16 +95,8 @@ impl Report<'_> {
 
     /// What the user should know of that does not stand in the way, as sentences.
     fn warnings(&self) -> Vec<String> {
-        let tokens = self.tokenizers.iter().filter(|pair| {
-            let comparison = &pair.comparison;
-            !comparison.same_vocabulary() || !comparison.same_merges
-        });
-        let tokens = tokens.map(|pair| {
-            format!(
-                "the tokenizers of `{}` and `{}` differ, and rows of their embeddings are combined by number",
-                pair.left, pair.right
-            )
-        });
+        let rows = self.check.outcome.iter().flat_map(Plan::row_notes).cloned();
+        let tokens = self.tokenizers.iter().filter_map(TokenizerPair::warning);
         let strangers = self
             .pairs()
             .iter()
@@ -115,44 +107,6 @@ impl Report<'_> {
                 pair.left, pair.right
             )
         });
-        tokens.chain(strangers).collect()
+        rows.chain(tokens).chain(strangers).collect()
     }
-}
-
-/// Compares every input's tokenizer with that of the input which all are compared with.
-///
-/// # Errors
-///
-/// When a tokenizer cannot be read or is no JSON.
-fn tokenizers(check: &Check) -> anyhow::Result<Vec<TokenizerPair<'_>>> {
-    let mut files: Vec<(usize, &str, Vec<u8>)> = Vec::new();
-    for (index, (name, checkpoint)) in check.inputs.iter().enumerate() {
-        let side_files = checkpoint.side_files()?;
-        if let Some(file) = side_files.iter().find(|file| file.name() == TOKENIZER_FILE) {
-            files.push((index, name.as_str(), file.read()?));
-        }
-    }
-    let Some(first) = files.iter().position(|(index, ..)| *index == check.layout) else {
-        return Ok(Vec::new());
-    };
-    let (_, left, left_bytes) = files.swap_remove(first);
-    files.sort_by_key(|(index, ..)| *index);
-    let shown = |name: &str| format!("{name}/{TOKENIZER_FILE}");
-    let left_file = shown(left);
-    files
-        .iter()
-        .map(|(_, right, right_bytes)| {
-            let right = *right;
-            let right_file = shown(right);
-            let comparison = compare(
-                (left_file.as_str(), left_bytes.as_slice()),
-                (right_file.as_str(), right_bytes.as_slice()),
-            )?;
-            Ok(TokenizerPair {
-                left,
-                right,
-                comparison,
-            })
-        })
-        .collect()
 }

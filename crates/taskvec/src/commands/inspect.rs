@@ -21,6 +21,7 @@ pub(crate) fn run(arguments: &InspectArgs, printer: &Printer) -> anyhow::Result<
     let options = PlanOptions {
         output_dtype: arguments.dtype,
         missing_as_zero: arguments.missing_as_zero,
+        common_rows: arguments.rows.common(),
         ..PlanOptions::default()
     };
     let plan = |expression: &String| resolution::plan(expression, &bindings, &options, printer);

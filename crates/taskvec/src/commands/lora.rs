@@ -12,6 +12,7 @@ pub(crate) fn run(arguments: &LoraArgs, printer: &Printer) -> anyhow::Result<()>
     let bindings = resolution::bindings(&arguments.bindings)?;
     let options = PlanOptions {
         allow_strangers: arguments.allow_strangers,
+        common_rows: arguments.rows.common(),
         ..PlanOptions::default()
     };
     let plan = resolution::plan(&arguments.expression, &bindings, &options, printer)?;

@@ -39,7 +39,7 @@ struct Embedded {
 }
 
 fn list(arguments: &MicroListArgs, printer: &Printer) -> anyhow::Result<()> {
-    let library = resolution::library();
+    let library = resolution::library(printer);
     let models = micro::NAMES
         .iter()
         .map(|&name| {

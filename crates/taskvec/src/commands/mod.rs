@@ -12,6 +12,7 @@ mod lora;
 mod micro;
 mod model;
 mod sft;
+mod tokenizers;
 mod training;
 mod verify;
 mod write;

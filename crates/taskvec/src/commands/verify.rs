@@ -20,7 +20,7 @@ pub(crate) fn run(arguments: &VerifyArgs, printer: &Printer) -> anyhow::Result<(
         threads: arguments.threads.threads,
         cancelled: Some(heeding.flag()),
     };
-    let library = resolution::library();
+    let library = resolution::library(printer);
     let verified = taskvec_core::verify(
         &arguments.path,
         &bindings,

@@ -1,10 +1,10 @@
 use indicatif::HumanBytes;
-use taskvec_core::statistics::smallest_storage;
+use taskvec_core::statistics::{Storage, smallest_storage};
 use taskvec_core::{
-    Bindings, Dtype, InspectOptions, Kind, Plan, PlanOptions, RoundingEstimate, WriteOptions,
-    WriteReport,
+    Bindings, InspectOptions, Kind, Plan, PlanOptions, RoundingEstimate, WriteOptions, WriteReport,
 };
 
+use super::tokenizers::{TokenizerPair, tokenizers};
 use crate::args::weights::{DestinationArgs, OutputDtype, ThreadArgs};
 use crate::args::write::WriteArgs;
 use crate::failure::{Refusal, unless_interrupted};
@@ -38,15 +38,19 @@ pub(super) fn write(
     let options = PlanOptions {
         output_dtype: fixed,
         allow_strangers: destination.allow_strangers,
+        common_rows: destination.rows.common(),
         ..PlanOptions::default()
     };
     let mut plan = resolution::plan(expression, bindings, &options, printer)?;
+    warn_of_tokenizers(&plan, printer);
     let path = destination.output.display().to_string();
 
     let heeding = Heeding::begin();
+    let mut storage = None;
     if destination.dtype == Some(OutputDtype::Auto) {
+        let found = storage.insert(smallest(&plan, threads, &heeding, printer)?);
         let options = PlanOptions {
-            output_dtype: Some(smallest_dtype(&plan, threads, &heeding, printer)?),
+            output_dtype: Some(found.dtype),
             ..options
         };
         // What there was to say has been said.
@@ -60,6 +64,7 @@ pub(super) fn write(
             threads: threads.threads,
             overwrite: destination.overwrite,
             hash: destination.hash,
+            storage: storage.as_ref(),
             cancelled: Some(heeding.flag()),
             ..WriteOptions::default()
         },
@@ -78,19 +83,39 @@ pub(super) fn write(
         HumanBytes(report.data_bytes),
         plan.expression(),
     ));
+    if report.sparse_tensors > 0 {
+        printer.note(format_args!(
+            "{} of {} tensors hold only what is not zero: {} instead of {}",
+            report.sparse_tensors,
+            report.tensors,
+            HumanBytes(report.data_bytes),
+            HumanBytes(report.dense_bytes),
+        ));
+    }
     if let Some(estimate) = &report.rounding {
         say_what_rounding_did(estimate, printer);
     }
     printer.data(report.destination.display())
 }
 
-/// The smallest type that loses nothing of a vector, which takes a pass of its own over the inputs.
-fn smallest_dtype(
+/// Says where rows of embeddings may stand for other tokens than they are combined with. That does not stand in the way.
+fn warn_of_tokenizers(plan: &Plan, printer: &Printer) {
+    match tokenizers(plan.inputs(), plan.layout_input()) {
+        Ok(pairs) => {
+            let warnings = pairs.iter().filter_map(TokenizerPair::warning);
+            warnings.for_each(|warning| printer.warn(warning));
+        }
+        Err(error) => printer.warn(format_args!("tokenizers were not compared: {error}")),
+    }
+}
+
+/// The smallest form that loses nothing of a vector, which takes a pass of its own over the inputs.
+fn smallest(
     plan: &Plan,
     threads: ThreadArgs,
     heeding: &Heeding,
     printer: &Printer,
-) -> anyhow::Result<Dtype> {
+) -> anyhow::Result<Storage> {
     if plan.kind() == Kind::Model {
         let expression = plan.expression().to_string();
         return Err(Refusal::NoSmallestDtype { expression }.into());
@@ -111,7 +136,7 @@ fn smallest_dtype(
         storage.dtype.name().to_lowercase(),
         100.0 * storage.zeros as f64 / storage.elements.max(1) as f64,
     ));
-    Ok(storage.dtype)
+    Ok(storage)
 }
 
 /// What storing in few bits does to a small change is more than the arithmetic ever could, and else nobody says it.

@@ -42,7 +42,7 @@ enum Verbosity {
 }
 
 /// Prints everything.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Printer {
     verbosity: Verbosity,
     color: ColorChoice,

@@ -12,6 +12,7 @@ mod interruption;
 mod language;
 mod lora;
 mod mergekit;
+mod references;
 mod refusal;
 mod trust;
 mod usage;

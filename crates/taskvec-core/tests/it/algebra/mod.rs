@@ -10,5 +10,7 @@ mod methods;
 mod peft;
 mod plan;
 mod recipes;
+mod rows;
+mod sparse;
 mod trust;
 mod write;

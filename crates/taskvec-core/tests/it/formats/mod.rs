@@ -2,6 +2,6 @@
 
 mod adapter;
 mod checkpoint;
-mod fixture;
+pub(crate) mod fixture;
 mod output;
 mod refusal;

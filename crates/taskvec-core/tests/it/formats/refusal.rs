@@ -32,12 +32,12 @@ fn a_path_that_does_not_exist_names_its_neighbours() {
 }
 
 #[test]
-fn what_looks_like_a_hub_name_is_told_how_to_download() {
+fn what_looks_like_a_hub_name_is_told_how_to_write_it() {
     let error = refusal(Path::new("no-such-organisation/no-such-model"));
     assert_eq!(
         hint(&error),
-        "if it is on the Hugging Face Hub, download it with `hf download no-such-organisation/no-such-model \
-         --local-dir no-such-model` and pass `no-such-model`"
+        "if it is on the Hugging Face Hub, write `hf:no-such-organisation/no-such-model`, in an expression \
+         `\"hf:no-such-organisation/no-such-model\"`"
     );
     assert!(refusal(Path::new("/no/such/place")).hint().is_none());
 }
@@ -48,7 +48,7 @@ fn a_hub_reference_is_told_how_to_download() {
     let error = open("hf:Qwen/Qwen2.5-1.5B@main");
     assert_eq!(
         error.to_string(),
-        "`hf:` references are not supported: `Qwen/Qwen2.5-1.5B` must be on this machine"
+        "nothing is fetched here: `Qwen/Qwen2.5-1.5B` must be on this machine"
     );
     assert_eq!(
         hint(&error),
