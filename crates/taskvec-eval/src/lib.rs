@@ -7,6 +7,7 @@
 //! implements [`Generator`].
 
 pub mod condition;
+pub mod engine;
 mod error;
 pub mod extraction;
 pub mod generator;
