@@ -6,6 +6,7 @@
 //! one may be, and a [`Report`] is the table. Not covered: tensors and tokens; a language model is whatever
 //! implements [`Generator`].
 
+pub mod comparison;
 pub mod condition;
 pub mod engine;
 mod error;
@@ -19,6 +20,7 @@ mod split;
 pub mod statistics;
 pub mod task;
 
+pub use comparison::Comparison;
 pub use condition::Condition;
 pub use error::{Error, Result};
 pub use generator::Generator;

@@ -100,7 +100,13 @@ impl OpenAi {
         let place = base.to_string();
         let client = Client::new(base, options.key.clone(), options.concurrency.get(), options.timeout, options.max_body_bytes);
         let url = client.base.path("/models");
-        let listed = Patient::new(&client, &options).ask(0, || client.get(&url));
+        let listed = Patient::new(&client, &options).ask(0, || {
+            client.get(&url).map_err(|fault| match fault.error {
+                // For this question it means that there is no answer, not that one comes later.
+                error @ ServerError::Status { status: 500, .. } => Fault::lasting(error),
+                _ => fault,
+            })
+        });
         let catalogue = Catalogue::of(&url, listed)?;
         let model = choose(&catalogue, &place)?;
         Ok(Self { client, options, model, catalogue, place, form: None })

@@ -117,18 +117,25 @@ if [ -n "$2" ]; then rm -rf -- "$2"; fi
 "#;
 
 impl Served {
+    /// Whether a command says where model and port go, to be known before a model is written for it.
+    ///
+    /// # Errors
+    ///
+    /// [`ServeError::Command`].
+    pub fn check(command: &str) -> Result<(), ServeError> {
+        match ["{model}", "{port}"].into_iter().find(|&missing| !command.contains(missing)) {
+            Some(missing) => Err(ServeError::Command { command: command.to_owned(), missing }),
+            None => Ok(()),
+        }
+    }
+
     /// Starts the server and waits until it answers.
     ///
     /// # Errors
     ///
     /// [`ServeError`]; whatever was started has ended then, and [`ServeOptions::remove`] is gone.
     pub fn start(options: &ServeOptions) -> Result<Self, ServeError> {
-        for missing in ["{model}", "{port}"] {
-            if !options.command.contains(missing) {
-                let command = options.command.clone();
-                return Err(ServeError::Command { command, missing });
-            }
-        }
+        Self::check(&options.command)?;
         let port = free_port().map_err(|source| ServeError::System { action: "find a free port", source })?;
         let line = options
             .command
@@ -142,7 +149,8 @@ impl Served {
 
     fn spawn(line: &str, remove: Option<&Path>, port: u16) -> std::io::Result<Self> {
         let mut command = Command::new("sh");
-        command.args(["-c", line]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        // One pipe for both, so that the last lines come in the order in which they were printed.
+        command.args(["-c", &format!("exec 2>&1\n{line}")]).stdin(Stdio::null()).stdout(Stdio::piped());
         in_own_group(&mut command);
         let mut child = command.spawn()?;
 
@@ -163,9 +171,6 @@ impl Served {
         if let Some(output) = child.stdout.take() {
             keep_last_lines(output, &lines);
         }
-        if let Some(output) = child.stderr.take() {
-            keep_last_lines(output, &lines);
-        }
         Ok(Self {
             child,
             pipe: watcher.stdin.take(),
@@ -176,7 +181,6 @@ impl Served {
         })
     }
 
-    /// Ready is what lists its models, and calls itself healthy where it has a word for that.
     fn wait(&mut self, options: &ServeOptions) -> Result<(), ServeError> {
         let limit = options.patience;
         let started = Instant::now();
@@ -228,11 +232,15 @@ impl Drop for Served {
     }
 }
 
+/// Ready is what calls itself healthy, or lists its models where it has no word for its health.
 fn is_ready(client: &Client) -> Result<(), ServerError> {
-    client.get(&client.base.path("/models")).map_err(|fault| fault.error)?;
     match client.get(&client.base.root("/health")).map_err(|fault| fault.error) {
         // vLLM's healthy answer is an empty one.
-        Ok(_) | Err(ServerError::NotJson { .. } | ServerError::Status { status: 401 | 403 | 404 | 405, .. }) => Ok(()),
+        Ok(_) | Err(ServerError::NotJson { .. }) => Ok(()),
+        Err(ServerError::Status { status: 401 | 403 | 404 | 405, .. }) => {
+            let listed = client.get(&client.base.path("/models"));
+            listed.map(|_| ()).map_err(|fault| fault.error)
+        }
         Err(error) => Err(error),
     }
 }

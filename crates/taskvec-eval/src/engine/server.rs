@@ -79,10 +79,11 @@ impl Catalogue {
     }
 
     /// Reads the answer to a question for the list; a server that has none is of unknown kind and lists nothing.
+    /// `transformers serve` fails with 500 where nothing was ever downloaded.
     pub(super) fn of(url: &str, answer: Result<Answer, ServerError>) -> Result<Self, ServerError> {
         match answer {
             Ok(answer) => Self::read(url, &answer.body),
-            Err(ServerError::Status { status: 404 | 405 | 501, .. }) => {
+            Err(ServerError::Status { status: 404 | 405 | 500 | 501, .. }) => {
                 Ok(Self { kind: ServerKind::Unknown, models: Vec::new() })
             }
             Err(error) => Err(error),

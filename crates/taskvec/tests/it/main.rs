@@ -6,6 +6,8 @@
 )]
 
 mod checkpoint;
+mod compare;
+mod engine;
 mod examples;
 mod interruption;
 mod language;

@@ -186,14 +186,18 @@ fn a_wrong_model() {
     assert!(error.to_string().ends_with("does not serve `n`: it serves `m`"), "{error}");
     assert!(server.asked().is_empty());
     // A server without a list is asked, and says so itself.
-    let server = Scripted::serve_all(|asked, _| match asked.path.as_str() {
-        "/v1/models" => Reply::error(404, "no such path"),
-        _ => Reply::error(404, "The model `n` does not exist."),
-    });
-    let mut engine = OpenAi::connect(&server.url(), Some("n"), options()).unwrap();
-    let error = engine.generate(&[request("hi")], &mut |_, _| {}).unwrap_err();
-    assert!(error.to_string().ends_with("answered 404: The model `n` does not exist."), "{error}");
-    assert_eq!(server.asked().len(), 1);
+    for status in [404, 500] {
+        let server = Scripted::serve_all(move |asked, _| match asked.path.as_str() {
+            "/v1/models" => Reply::Body(status, "Internal Server Error".to_owned()),
+            _ => Reply::error(404, "The model `n` does not exist."),
+        });
+        let error = OpenAi::connect(&server.url(), None, options()).unwrap_err();
+        assert!(error.to_string().ends_with("serves none that it lists"), "{error}");
+        let mut engine = OpenAi::connect(&server.url(), Some("n"), options()).unwrap();
+        let error = engine.generate(&[request("hi")], &mut |_, _| {}).unwrap_err();
+        assert!(error.to_string().ends_with("answered 404: The model `n` does not exist."), "{error}");
+        assert_eq!(server.asked().len(), 1);
+    }
 }
 
 #[test]
