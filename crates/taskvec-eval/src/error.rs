@@ -144,7 +144,10 @@ pub enum Error {
         models: Vec<String>,
     },
     /// A label that no record has.
-    #[error("the {run} run has no records of `{model}`: it has {}", backticked(models))]
+    #[error(
+        "the {run} run has no records of `{model}`: it has {}",
+        backticked(models)
+    )]
     NoSuchModel {
         /// `first` or `second`.
         run: &'static str,
@@ -189,7 +192,10 @@ fn backticked(names: &[String]) -> String {
 }
 
 fn in_lines(sentences: &[String]) -> String {
-    sentences.iter().map(|sentence| format!("\n  {sentence}")).collect()
+    sentences
+        .iter()
+        .map(|sentence| format!("\n  {sentence}"))
+        .collect()
 }
 
 fn names(conditions: &[Condition]) -> String {
@@ -232,7 +238,8 @@ impl Error {
                 Some("name the one to compare with `--first-model` or `--second-model`".to_owned())
             }
             Self::NothingShared { .. } => Some(
-                "evaluate both on the same tasks and conditions, with the same seed and limit".to_owned(),
+                "evaluate both on the same tasks and conditions, with the same seed and limit"
+                    .to_owned(),
             ),
             Self::ResultCount { .. } => Some("this is a defect of the engine".to_owned()),
             Self::Likelihood { .. } => Some(

@@ -116,7 +116,13 @@ pub(crate) fn model_plan(
     purpose: &'static str,
     printer: &Printer,
 ) -> anyhow::Result<Plan> {
-    model_plan_with(expression, bindings, purpose, &PlanOptions::default(), printer)
+    model_plan_with(
+        expression,
+        bindings,
+        purpose,
+        &PlanOptions::default(),
+        printer,
+    )
 }
 
 /// As [`model_plan`], with options of its own.

@@ -47,7 +47,9 @@ impl Comparison {
         for cell in &order {
             let ours = &first_cells[cell];
             let Some(theirs) = second_cells.get(cell) else {
-                comparison.left_out.push(format!("{} is in the first run only", named(*cell)));
+                comparison
+                    .left_out
+                    .push(format!("{} is in the first run only", named(*cell)));
                 continue;
             };
             let Some((version, ours, theirs)) = ours
@@ -63,25 +65,45 @@ impl Comparison {
                 ));
                 continue;
             };
-            let pairs: Vec<(&Record, &Record)> =
-                ours.iter().filter_map(|(key, one)| Some((*one, *theirs.get(key)?))).collect();
+            let pairs: Vec<(&Record, &Record)> = ours
+                .iter()
+                .filter_map(|(key, one)| Some((*one, *theirs.get(key)?)))
+                .collect();
             if pairs.is_empty() {
-                comparison.left_out.push(format!("{} has other documents in each run", named(*cell)));
+                comparison
+                    .left_out
+                    .push(format!("{} has other documents in each run", named(*cell)));
                 continue;
             }
-            comparison.rows.push(row(*cell, version, &pairs, ours.len(), theirs.len()));
+            comparison
+                .rows
+                .push(row(*cell, version, &pairs, ours.len(), theirs.len()));
             comparison.show(&pairs, examples);
             paired.extend(pairs);
         }
-        for cell in second_order.iter().filter(|cell| !first_cells.contains_key(cell)) {
-            comparison.left_out.push(format!("{} is in the second run only", named(*cell)));
+        for cell in second_order
+            .iter()
+            .filter(|cell| !first_cells.contains_key(cell))
+        {
+            comparison
+                .left_out
+                .push(format!("{} is in the second run only", named(*cell)));
         }
         if comparison.rows.is_empty() {
-            return Err(Error::NothingShared { reasons: comparison.left_out });
+            return Err(Error::NothingShared {
+                reasons: comparison.left_out,
+            });
         }
         comparison.changes = changes(&paired);
-        let p_values: Vec<f64> = comparison.rows.iter().filter_map(|row| row.p_value).collect();
-        let tested = comparison.rows.iter_mut().filter(|row| row.p_value.is_some());
+        let p_values: Vec<f64> = comparison
+            .rows
+            .iter()
+            .filter_map(|row| row.p_value)
+            .collect();
+        let tested = comparison
+            .rows
+            .iter_mut()
+            .filter(|row| row.p_value.is_some());
         for (row, adjusted) in tested.zip(holm(&p_values)) {
             row.p_value_adjusted = Some(adjusted);
         }
@@ -92,7 +114,9 @@ impl Comparison {
         let of = |before: bool| {
             pairs
                 .iter()
-                .filter(move |(one, other)| one.score.correct == before && other.score.correct != before)
+                .filter(move |(one, other)| {
+                    one.score.correct == before && other.score.correct != before
+                })
                 .take(examples)
                 .map(|(one, other)| example(one, other))
         };
@@ -106,13 +130,20 @@ impl Comparison {
 /// # Errors
 ///
 /// [`Error::NoSuchModel`] and [`Error::SeveralModels`], which name `run`, `first` or `second`.
-pub fn records_of(run: &'static str, records: Vec<Record>, model: Option<&str>) -> Result<Vec<Record>> {
+pub fn records_of(
+    run: &'static str,
+    records: Vec<Record>,
+    model: Option<&str>,
+) -> Result<Vec<Record>> {
     let Some(model) = model else {
         only_model(run, &records)?;
         return Ok(records);
     };
     let models = labels(&records);
-    let chosen: Vec<Record> = records.into_iter().filter(|record| record.model == model).collect();
+    let chosen: Vec<Record> = records
+        .into_iter()
+        .filter(|record| record.model == model)
+        .collect();
     if chosen.is_empty() {
         let model = model.to_owned();
         return Err(Error::NoSuchModel { run, model, models });
@@ -127,7 +158,10 @@ fn labels(records: &[Record]) -> Vec<String> {
 fn only_model(run: &'static str, records: &[Record]) -> Result<String> {
     match labels(records).as_slice() {
         [only] => Ok(only.clone()),
-        models => Err(Error::SeveralModels { run, models: models.to_vec() }),
+        models => Err(Error::SeveralModels {
+            run,
+            models: models.to_vec(),
+        }),
     }
 }
 
@@ -162,8 +196,17 @@ fn cells<'a>(records: &'a [Record]) -> Result<(Vec<Cell<'a>>, BTreeMap<Cell<'a>,
             order.push(cell);
             BTreeMap::new()
         });
-        let key = (record.doc_id.as_str(), record.sample, record.reference.as_str());
-        if versions.entry(&record.task_version).or_default().insert(key, record).is_some() {
+        let key = (
+            record.doc_id.as_str(),
+            record.sample,
+            record.reference.as_str(),
+        );
+        if versions
+            .entry(&record.task_version)
+            .or_default()
+            .insert(key, record)
+            .is_some()
+        {
             return Err(Error::AmbiguousSample {
                 model: record.model.clone(),
                 task: record.task.clone(),
@@ -175,9 +218,19 @@ fn cells<'a>(records: &'a [Record]) -> Result<(Vec<Cell<'a>>, BTreeMap<Cell<'a>,
     Ok((order, cells))
 }
 
-fn row((task, condition): Cell<'_>, version: &str, pairs: &[(&Record, &Record)], first: usize, second: usize) -> Row {
+fn row(
+    (task, condition): Cell<'_>,
+    version: &str,
+    pairs: &[(&Record, &Record)],
+    first: usize,
+    second: usize,
+) -> Row {
     // The second run is what is judged, so it comes first in the pair.
-    let counts = PairedCounts::count(pairs.iter().map(|(one, other)| (other.score.correct, one.score.correct)));
+    let counts = PairedCounts::count(
+        pairs
+            .iter()
+            .map(|(one, other)| (other.score.correct, one.score.correct)),
+    );
     let n = pairs.len() as u64;
     let mut documents: BTreeMap<&str, Vec<(bool, bool)>> = BTreeMap::new();
     for (one, other) in pairs {
@@ -207,7 +260,10 @@ fn row((task, condition): Cell<'_>, version: &str, pairs: &[(&Record, &Record)],
         documents: documents.len() as u64,
         only_first: (first - pairs.len()) as u64,
         only_second: (second - pairs.len()) as u64,
-        other_prompts: pairs.iter().filter(|(one, other)| one.prompt != other.prompt).count() as u64,
+        other_prompts: pairs
+            .iter()
+            .filter(|(one, other)| one.prompt != other.prompt)
+            .count() as u64,
         first_accuracy: (counts.both + counts.only_second) as f64 / n as f64,
         second_accuracy: (counts.both + counts.only_first) as f64 / n as f64,
         difference: counts.difference(),
@@ -255,7 +311,9 @@ const ASPECTS: [Aspect; 6] = [
             "temperature {}, top_p {}, top_k {}",
             sampling.temperature,
             sampling.top_p,
-            sampling.top_k.map_or_else(|| "all".to_owned(), |k| k.to_string())
+            sampling
+                .top_k
+                .map_or_else(|| "all".to_owned(), |k| k.to_string())
         ),
         Request::Likelihood { .. } => "likelihoods".to_owned(),
     }),

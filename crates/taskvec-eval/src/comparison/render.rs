@@ -13,7 +13,16 @@ impl Comparison {
     #[must_use]
     pub fn table(&self) -> Table {
         let header = [
-            "task", "n", "first", "second", "difference", "95 % interval", "gained", "lost", "p", "adjusted p",
+            "task",
+            "n",
+            "first",
+            "second",
+            "difference",
+            "95 % interval",
+            "gained",
+            "lost",
+            "p",
+            "adjusted p",
         ];
         Table {
             header: header.map(str::to_owned).to_vec(),
@@ -51,7 +60,10 @@ impl Comparison {
                 ));
             }
             if row.other_prompts > 0 {
-                lines.push(format!("{name}: {} of {} prompts are not the same in both.", row.other_prompts, row.n));
+                lines.push(format!(
+                    "{name}: {} of {} prompts are not the same in both.",
+                    row.other_prompts, row.n
+                ));
             }
         }
         lines
@@ -84,9 +96,15 @@ impl Example {
     pub fn to_text(&self) -> String {
         let question = match &self.prompt {
             Prompt::Text(text) => text.as_str(),
-            Prompt::Chat(messages) => messages.last().map_or("", |message| message.content.as_str()),
+            Prompt::Chat(messages) => messages
+                .last()
+                .map_or("", |message| message.content.as_str()),
         };
-        let answer = |answer: &Option<String>| answer.as_ref().map_or_else(|| "nothing".to_owned(), |text| format!("`{text}`"));
+        let answer = |answer: &Option<String>| {
+            answer
+                .as_ref()
+                .map_or_else(|| "nothing".to_owned(), |text| format!("`{text}`"))
+        };
         format!(
             "{} {}, sample {}\n  question: {}\n  reference: `{}`\n  first, read as {}: {}\n  second, read as {}: {}\n",
             title(&self.task, self.condition),
@@ -114,6 +132,10 @@ fn end_of(text: &str) -> String {
 fn indented(text: &str) -> String {
     let text = text.trim();
     let shown: String = text.chars().take(LONGEST_SHOWN + 1).collect();
-    let mark = if shown.chars().count() < text.chars().count() { "…" } else { "" };
+    let mark = if shown.chars().count() < text.chars().count() {
+        "…"
+    } else {
+        ""
+    };
     format!("{shown}{mark}").replace('\n', "\n    ")
 }

@@ -1,8 +1,8 @@
 //! One request over HTTP: an answer in JSON, or why there is none and whether to try again.
 
+use super::ServerError;
 use super::endpoint::{ApiKey, BaseUrl};
 use super::patience::{Limits, asked_wait};
-use super::ServerError;
 use serde_json::Value;
 use std::time::Duration;
 use ureq::http::{HeaderMap, Response};
@@ -32,11 +32,19 @@ pub(super) struct Fault {
 
 impl Fault {
     pub(super) fn lasting(error: ServerError) -> Self {
-        Self { error, passes: false, wait: None }
+        Self {
+            error,
+            passes: false,
+            wait: None,
+        }
     }
 
     fn passing(error: ServerError) -> Self {
-        Self { error, passes: true, wait: None }
+        Self {
+            error,
+            passes: true,
+            wait: None,
+        }
     }
 }
 
@@ -51,7 +59,13 @@ pub(super) struct Client {
 }
 
 impl Client {
-    pub(super) fn new(base: BaseUrl, key: Option<ApiKey>, connections: usize, timeout: Duration, max_body_bytes: u64) -> Self {
+    pub(super) fn new(
+        base: BaseUrl,
+        key: Option<ApiKey>,
+        connections: usize,
+        timeout: Duration,
+        max_body_bytes: u64,
+    ) -> Self {
         let mut config = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
@@ -64,7 +78,13 @@ impl Client {
         if base.is_local() {
             config = config.proxy(None);
         }
-        Self { base, key, agent: config.build().new_agent(), timeout, max_body_bytes }
+        Self {
+            base,
+            key,
+            agent: config.build().new_agent(),
+            timeout,
+            max_body_bytes,
+        }
     }
 
     pub(super) fn get(&self, url: &str) -> Result<Answer, Fault> {
@@ -83,7 +103,11 @@ impl Client {
         self.read(url, request.send(body.to_string()))
     }
 
-    fn read(&self, url: &str, response: Result<Response<Body>, ureq::Error>) -> Result<Answer, Fault> {
+    fn read(
+        &self,
+        url: &str,
+        response: Result<Response<Body>, ureq::Error>,
+    ) -> Result<Answer, Fault> {
         let mut response = response.map_err(|error| self.failed(url, error))?;
         let status = response.status().as_u16();
         if !(200..300).contains(&status) {
@@ -100,8 +124,16 @@ impl Client {
             // A body without a length that ends early looks like this.
             let passes = source.is_eof();
             let start: String = String::from_utf8_lossy(&bytes).chars().take(60).collect();
-            let error = ServerError::NotJson { url: url.to_owned(), start: self.shown(&start), source };
-            Fault { error, passes, wait: None }
+            let error = ServerError::NotJson {
+                url: url.to_owned(),
+                start: self.shown(&start),
+                source,
+            };
+            Fault {
+                error,
+                passes,
+                wait: None,
+            }
         })?;
         Ok(Answer { body, limits })
     }
@@ -110,27 +142,48 @@ impl Client {
     fn failed(&self, url: &str, error: ureq::Error) -> Fault {
         let url = url.to_owned();
         match error {
-            ureq::Error::Timeout(ureq::Timeout::Connect | ureq::Timeout::Resolve) => Fault::passing(ServerError::Unreachable {
-                url,
-                source: "the connection timed out".into(),
-            }),
-            ureq::Error::Timeout(_) => Fault::passing(ServerError::Slow { url, limit: self.timeout }),
-            ureq::Error::BodyExceedsLimit(limit) => Fault::lasting(ServerError::TooLong { url, limit }),
-            error @ (ureq::Error::Io(_) | ureq::Error::HostNotFound | ureq::Error::ConnectionFailed | ureq::Error::BodyStalled) => {
-                Fault::passing(ServerError::Unreachable { url, source: Box::new(error) })
+            ureq::Error::Timeout(ureq::Timeout::Connect | ureq::Timeout::Resolve) => {
+                Fault::passing(ServerError::Unreachable {
+                    url,
+                    source: "the connection timed out".into(),
+                })
             }
-            error => Fault::lasting(ServerError::Unreachable { url, source: Box::new(error) }),
+            ureq::Error::Timeout(_) => Fault::passing(ServerError::Slow {
+                url,
+                limit: self.timeout,
+            }),
+            ureq::Error::BodyExceedsLimit(limit) => {
+                Fault::lasting(ServerError::TooLong { url, limit })
+            }
+            error @ (ureq::Error::Io(_)
+            | ureq::Error::HostNotFound
+            | ureq::Error::ConnectionFailed
+            | ureq::Error::BodyStalled) => Fault::passing(ServerError::Unreachable {
+                url,
+                source: Box::new(error),
+            }),
+            error => Fault::lasting(ServerError::Unreachable {
+                url,
+                source: Box::new(error),
+            }),
         }
     }
 
     fn refused(&self, url: &str, status: u16, response: &mut Response<Body>) -> Fault {
         let url = url.to_owned();
         let header = |headers: &HeaderMap, name: &str| {
-            headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
+            headers
+                .get(name)
+                .and_then(|value| value.to_str().ok())
+                .map(str::to_owned)
         };
         if let (300..=399, Some(location)) = (status, header(response.headers(), "location")) {
             let location = self.shown(&location);
-            return Fault::lasting(ServerError::Moved { url, status, location });
+            return Fault::lasting(ServerError::Moved {
+                url,
+                status,
+                location,
+            });
         }
         let wait = asked_wait(response.headers());
         // Whatever else goes wrong, the status is what matters.
@@ -143,19 +196,33 @@ impl Client {
             .unwrap_or_default();
         let complaint = Complaint::read(&body);
         // A used-up budget is told by the same status as haste, and does not pass.
-        let passes = matches!(status, 408 | 425 | 429 | 500 | 502..=504 | 520..=529) && !complaint.is_quota;
+        let passes =
+            matches!(status, 408 | 425 | 429 | 500 | 502..=504 | 520..=529) && !complaint.is_quota;
         let said = self.shown(&complaint.text);
-        Fault { error: ServerError::Status { url, status, said }, passes, wait }
+        Fault {
+            error: ServerError::Status { url, status, said },
+            passes,
+            wait,
+        }
     }
 
     /// Foreign text as it may be shown: short, on one line, and without our key.
     pub(super) fn shown(&self, text: &str) -> String {
         let line: String = text
             .chars()
-            .map(|character| if character.is_control() { ' ' } else { character })
+            .map(|character| {
+                if character.is_control() {
+                    ' '
+                } else {
+                    character
+                }
+            })
             .collect();
         let line = line.split_whitespace().collect::<Vec<_>>().join(" ");
-        let line = self.key.as_ref().map_or_else(|| line.clone(), |key| key.removed_from(&line));
+        let line = self
+            .key
+            .as_ref()
+            .map_or_else(|| line.clone(), |key| key.removed_from(&line));
         match line.char_indices().nth(LONGEST_COMPLAINT_SHOWN) {
             Some((end, _)) => format!("{}…", &line[..end]),
             None => line,
@@ -173,19 +240,35 @@ impl Complaint {
     fn read(body: &str) -> Self {
         let Ok(json) = serde_json::from_str::<Value>(body) else {
             // A page of a proxy: its markup helps nobody.
-            let text = if body.trim_start().starts_with('<') { "an HTML page" } else { body };
-            return Self { text: text.to_owned(), is_quota: false };
+            let text = if body.trim_start().starts_with('<') {
+                "an HTML page"
+            } else {
+                body
+            };
+            return Self {
+                text: text.to_owned(),
+                is_quota: false,
+            };
         };
         let error = json.get("error").unwrap_or(&json);
         let is_quota = ["code", "type"]
             .iter()
             .any(|field| error.get(field).and_then(Value::as_str) == Some("insufficient_quota"));
-        let text = [error.get("message"), json.get("detail"), json.get("message"), Some(error)]
-            .into_iter()
-            .flatten()
-            .map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned))
-            .next()
-            .unwrap_or_default();
+        let text = [
+            error.get("message"),
+            json.get("detail"),
+            json.get("message"),
+            Some(error),
+        ]
+        .into_iter()
+        .flatten()
+        .map(|value| {
+            value
+                .as_str()
+                .map_or_else(|| value.to_string(), str::to_owned)
+        })
+        .next()
+        .unwrap_or_default();
         Self { text, is_quota }
     }
 }

@@ -20,7 +20,10 @@ impl BaseUrl {
                 problem,
             })
         };
-        let Some(after) = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://")) else {
+        let Some(after) = text
+            .strip_prefix("http://")
+            .or_else(|| text.strip_prefix("https://"))
+        else {
             return refuse("it begins with neither http:// nor https://");
         };
         let authority = after.split(['/', '?', '#']).next().unwrap_or_default();
@@ -30,7 +33,10 @@ impl BaseUrl {
         if text.contains(['?', '#']) {
             return refuse("it has a query or a fragment");
         }
-        if text.chars().any(|character| character.is_whitespace() || character.is_control()) {
+        if text
+            .chars()
+            .any(|character| character.is_whitespace() || character.is_control())
+        {
             return refuse("it has a space");
         }
         let host = match authority.strip_prefix('[') {
@@ -76,7 +82,9 @@ impl fmt::Display for BaseUrl {
 /// The address as it may be shown: without what stands between `://` and `@`.
 fn without_password(text: &str) -> String {
     match (text.find("://"), text.rfind('@')) {
-        (Some(scheme), Some(at)) if scheme + 3 <= at => format!("{}{}", &text[..scheme + 3], &text[at + 1..]),
+        (Some(scheme), Some(at)) if scheme + 3 <= at => {
+            format!("{}{}", &text[..scheme + 3], &text[at + 1..])
+        }
         _ => text.to_owned(),
     }
 }
@@ -120,12 +128,22 @@ mod tests {
         assert_eq!(url.root("/health"), "http://localhost:8000/health");
         assert!(url.is_local());
         let url = BaseUrl::parse("https://api.example.org/openai/v1/").unwrap();
-        assert_eq!(url.path("/completions"), "https://api.example.org/openai/v1/completions");
+        assert_eq!(
+            url.path("/completions"),
+            "https://api.example.org/openai/v1/completions"
+        );
         assert_eq!(url.root("/health"), "https://api.example.org/health");
         assert!(!url.is_local());
         assert!(BaseUrl::parse("http://[::1]:8000/").unwrap().is_local());
         for wrong in [
-            "", "localhost:8000", "ftp://a", "http://", "http:///v1", "http://:80", "http://a/v1?key=1", "http://a b/",
+            "",
+            "localhost:8000",
+            "ftp://a",
+            "http://",
+            "http:///v1",
+            "http://:80",
+            "http://a/v1?key=1",
+            "http://a b/",
             "http://a/\u{7}",
         ] {
             assert!(BaseUrl::parse(wrong).is_err(), "{wrong}");
@@ -135,7 +153,10 @@ mod tests {
     #[test]
     fn a_password_is_refused_and_not_repeated() {
         let error = BaseUrl::parse("http://me:secret@host/v1").unwrap_err();
-        assert!(!error.to_string().contains("secret") && error.to_string().contains("host"), "{error}");
+        assert!(
+            !error.to_string().contains("secret") && error.to_string().contains("host"),
+            "{error}"
+        );
         let key = ApiKey::new(" sk-secret\n").unwrap();
         assert!(!format!("{key:?}").contains("secret"));
         assert_eq!(key.removed_from("wrong key sk-secret!"), "wrong key [key]!");

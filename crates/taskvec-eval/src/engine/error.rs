@@ -128,7 +128,9 @@ pub enum ServerError {
         said: String,
     },
     /// The likelihood of a turn cannot be had through the protocol.
-    #[error("the likelihood of a continuation of a chat cannot be asked of {url}: the protocol has no way to put it")]
+    #[error(
+        "the likelihood of a continuation of a chat cannot be asked of {url}: the protocol has no way to put it"
+    )]
     ChatLikelihood {
         /// The server.
         url: String,

@@ -56,14 +56,21 @@ impl Form {
 fn echoed(url: &str, choice: &Value, generated: usize) -> Result<Vec<Token>, ServerError> {
     let given = &choice["logprobs"];
     let list = |field: &'static str, path: &'static str| {
-        given[field].as_array().ok_or_else(|| wrong(url, path, "a list", &given[field]))
+        given[field]
+            .as_array()
+            .ok_or_else(|| wrong(url, path, "a list", &given[field]))
     };
     let names = list("tokens", "choices[0].logprobs.tokens")?;
     let values = list("token_logprobs", "choices[0].logprobs.token_logprobs")?;
     let best = list("top_logprobs", "choices[0].logprobs.top_logprobs")?;
     if values.len() != names.len() || best.len() != names.len() || names.len() < generated {
         let lengths = json!([names.len(), values.len(), best.len()]).to_string();
-        return Err(wrong(url, "choices[0].logprobs", "lists of one length", &json!(lengths)));
+        return Err(wrong(
+            url,
+            "choices[0].logprobs",
+            "lists of one length",
+            &json!(lengths),
+        ));
     }
     (0..names.len() - generated)
         .map(|index| {
@@ -86,20 +93,30 @@ fn echoed(url: &str, choice: &Value, generated: usize) -> Result<Vec<Token>, Ser
 
 fn ranked(url: &str, choice: &Value) -> Result<Vec<Token>, ServerError> {
     let entries = &choice["prompt_logprobs"];
-    let entries = entries.as_array().ok_or_else(|| wrong(url, "choices[0].prompt_logprobs", "a list", entries))?;
+    let entries = entries
+        .as_array()
+        .ok_or_else(|| wrong(url, "choices[0].prompt_logprobs", "a list", entries))?;
     entries
         .iter()
         .enumerate()
         .map(|(index, entry)| {
             let Some(candidates) = entry.as_object() else {
                 number(url, entry, index)?;
-                return Ok(Token { name: String::new(), log_probability: None, is_greedy: false });
+                return Ok(Token {
+                    name: String::new(),
+                    log_probability: None,
+                    is_greedy: false,
+                });
             };
             // The token itself, and the likeliest where that is another: the one of the higher rank is the token.
-            let own = candidates.iter().max_by_key(|(_, value)| value["rank"].as_u64());
+            let own = candidates
+                .iter()
+                .max_by_key(|(_, value)| value["rank"].as_u64());
             let (name, value) =
                 own.ok_or_else(|| wrong(url, "choices[0].prompt_logprobs[]", "a token", entry))?;
-            let rank = value["rank"].as_u64().ok_or_else(|| wrong(url, "choices[0].prompt_logprobs[].rank", "a rank", value))?;
+            let rank = value["rank"]
+                .as_u64()
+                .ok_or_else(|| wrong(url, "choices[0].prompt_logprobs[].rank", "a rank", value))?;
             Ok(Token {
                 name: name.clone(),
                 log_probability: number(url, &value["logprob"], 1)?,
@@ -119,8 +136,16 @@ fn number(url: &str, value: &Value, index: usize) -> Result<Option<f64>, ServerE
 }
 
 /// The likelihood of what `whole` has beyond `prompt`.
-pub(super) fn beyond(url: &str, prompt: &[Token], whole: &[Token]) -> Result<Likelihood, ServerError> {
-    let common = prompt.iter().zip(whole).take_while(|(a, b)| a.name == b.name).count();
+pub(super) fn beyond(
+    url: &str,
+    prompt: &[Token],
+    whole: &[Token],
+) -> Result<Likelihood, ServerError> {
+    let common = prompt
+        .iter()
+        .zip(whole)
+        .take_while(|(a, b)| a.name == b.name)
+        .count();
     let tokens = &whole[common..];
     let mut log_probability = 0.0;
     for token in tokens {
@@ -150,7 +175,11 @@ mod tests {
 
     #[test]
     fn echoed_prompts() {
-        let prompt = echo(&["Q", ":", " 7"], &[None, Some(-1.0), Some(-0.5)], &[0.0, -0.5, -0.5]);
+        let prompt = echo(
+            &["Q", ":", " 7"],
+            &[None, Some(-1.0), Some(-0.5)],
+            &[0.0, -0.5, -0.5],
+        );
         let whole = echo(
             &["Q", ":", " 4", "2", "\n"],
             &[None, Some(-1.0), Some(-2.0), Some(-0.25), Some(-0.5)],
@@ -158,30 +187,75 @@ mod tests {
         );
         let read = |body: &Value| Form::Echo.tokens("u", body).unwrap();
         let likelihood = beyond("u", &read(&prompt), &read(&whole)).unwrap();
-        assert_eq!(likelihood, Likelihood { log_probability: -2.25, is_greedy: false, token_count: 2 });
+        assert_eq!(
+            likelihood,
+            Likelihood {
+                log_probability: -2.25,
+                is_greedy: false,
+                token_count: 2
+            }
+        );
         // The prompt's last token grew into the continuation.
-        let merged = echo(&["Q", ":4", "\n"], &[None, Some(-3.0), Some(-1.0)], &[0.0, -3.0, -1.0]);
+        let merged = echo(
+            &["Q", ":4", "\n"],
+            &[None, Some(-3.0), Some(-1.0)],
+            &[0.0, -3.0, -1.0],
+        );
         let likelihood = beyond("u", &read(&prompt), &read(&merged)).unwrap();
-        assert_eq!(likelihood, Likelihood { log_probability: -3.0, is_greedy: true, token_count: 1 });
+        assert_eq!(
+            likelihood,
+            Likelihood {
+                log_probability: -3.0,
+                is_greedy: true,
+                token_count: 1
+            }
+        );
     }
 
     #[test]
     fn ranked_prompts() {
         let body = |entries: Value| json!({"choices": [{"text": "x", "prompt_logprobs": entries}]});
-        let entry = |id: &str, logprob: f64, rank: u32| (id.to_owned(), json!({"logprob": logprob, "rank": rank}));
+        let entry = |id: &str, logprob: f64, rank: u32| {
+            (id.to_owned(), json!({"logprob": logprob, "rank": rank}))
+        };
         let entries = |list: &[Vec<(String, Value)>]| {
             let mut all = vec![Value::Null];
-            all.extend(list.iter().map(|entry| Value::Object(entry.iter().cloned().collect())));
+            all.extend(
+                list.iter()
+                    .map(|entry| Value::Object(entry.iter().cloned().collect())),
+            );
             body(Value::Array(all))
         };
         let prompt = entries(&[vec![entry("5", -1.0, 1)]]);
-        let whole = entries(&[vec![entry("5", -1.0, 1)], vec![entry("9", -4.0, 3), entry("2", -0.1, 1)], vec![entry("7", -0.2, 1)]]);
+        let whole = entries(&[
+            vec![entry("5", -1.0, 1)],
+            vec![entry("9", -4.0, 3), entry("2", -0.1, 1)],
+            vec![entry("7", -0.2, 1)],
+        ]);
         let read = |body: &Value| Form::Prompt.tokens("u", body).unwrap();
         let likelihood = beyond("u", &read(&prompt), &read(&whole)).unwrap();
-        assert_eq!(likelihood, Likelihood { log_probability: -4.2, is_greedy: false, token_count: 2 });
-        assert!(Form::Prompt.tokens("u", &body(json!([null, null]))).is_err());
+        assert_eq!(
+            likelihood,
+            Likelihood {
+                log_probability: -4.2,
+                is_greedy: false,
+                token_count: 2
+            }
+        );
+        assert!(
+            Form::Prompt
+                .tokens("u", &body(json!([null, null])))
+                .is_err()
+        );
         assert!(Form::Prompt.tokens("u", &body(json!([null, {}]))).is_err());
-        assert!(Form::Prompt.tokens("u", &body(json!([null, {"5": {"logprob": "low", "rank": 1}}]))).is_err());
+        assert!(
+            Form::Prompt
+                .tokens(
+                    "u",
+                    &body(json!([null, {"5": {"logprob": "low", "rank": 1}}]))
+                )
+                .is_err()
+        );
     }
 
     #[test]
@@ -189,7 +263,11 @@ mod tests {
         let mut short = echo(&["Q", ":"], &[None, Some(-1.0)], &[0.0, 0.0]);
         short["choices"][0]["logprobs"]["token_logprobs"] = json!([null]);
         assert!(Form::Echo.tokens("u", &short).is_err());
-        let hole = echo(&["Q", ":", "x"], &[None, None, Some(-1.0)], &[0.0, 0.0, 0.0]);
+        let hole = echo(
+            &["Q", ":", "x"],
+            &[None, None, Some(-1.0)],
+            &[0.0, 0.0, 0.0],
+        );
         assert!(Form::Echo.tokens("u", &hole).is_err());
         let mut none = echo(&["Q"], &[None], &[0.0]);
         none["choices"][0]["logprobs"] = Value::Null;

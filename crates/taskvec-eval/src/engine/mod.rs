@@ -26,5 +26,5 @@ mod tests;
 pub use endpoint::ApiKey;
 pub use error::ServerError;
 pub use openai::{OpenAi, OpenAiOptions};
-pub use process::{Served, ServeError, ServeOptions};
+pub use process::{ServeError, ServeOptions, Served};
 pub use server::ServerKind;

@@ -7,7 +7,8 @@ use super::patience::{Gate, backoff};
 use super::server::Catalogue;
 use super::{ServerError, ServerKind, protocol};
 use crate::generator::{
-    Completion, EngineError, Finish, GenerateRequest, Generator, Likelihood, LikelihoodRequest, Prompt,
+    Completion, EngineError, Finish, GenerateRequest, Generator, Likelihood, LikelihoodRequest,
+    Prompt,
 };
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -73,8 +74,14 @@ impl OpenAi {
     ///
     /// An address that is none, a server that does not answer or does not know the key, and a model that it does not
     /// serve.
-    pub fn connect(base_url: &str, model: Option<&str>, options: OpenAiOptions) -> Result<Self, ServerError> {
-        Self::open(base_url, options, |catalogue, url| catalogue.choose(url, model))
+    pub fn connect(
+        base_url: &str,
+        model: Option<&str>,
+        options: OpenAiOptions,
+    ) -> Result<Self, ServerError> {
+        Self::open(base_url, options, |catalogue, url| {
+            catalogue.choose(url, model)
+        })
     }
 
     /// The server that was started on the model directory `model` by `command`, which stands for it in records: the
@@ -83,7 +90,12 @@ impl OpenAi {
     /// # Errors
     ///
     /// As [`OpenAi::connect`].
-    pub fn started(base_url: &str, model: &str, command: &str, options: OpenAiOptions) -> Result<Self, ServerError> {
+    pub fn started(
+        base_url: &str,
+        model: &str,
+        command: &str,
+        options: OpenAiOptions,
+    ) -> Result<Self, ServerError> {
         let mut engine = Self::open(base_url, options, |catalogue, _| {
             Ok(catalogue.only_of_kind().unwrap_or(model).to_owned())
         })?;
@@ -98,7 +110,13 @@ impl OpenAi {
     ) -> Result<Self, ServerError> {
         let base = BaseUrl::parse(base_url)?;
         let place = base.to_string();
-        let client = Client::new(base, options.key.clone(), options.concurrency.get(), options.timeout, options.max_body_bytes);
+        let client = Client::new(
+            base,
+            options.key.clone(),
+            options.concurrency.get(),
+            options.timeout,
+            options.max_body_bytes,
+        );
         let url = client.base.path("/models");
         let listed = Patient::new(&client, &options).ask(0, || {
             client.get(&url).map_err(|fault| match fault.error {
@@ -109,7 +127,14 @@ impl OpenAi {
         });
         let catalogue = Catalogue::of(&url, listed)?;
         let model = choose(&catalogue, &place)?;
-        Ok(Self { client, options, model, catalogue, place, form: None })
+        Ok(Self {
+            client,
+            options,
+            model,
+            catalogue,
+            place,
+            form: None,
+        })
     }
 
     /// The server's make.
@@ -155,7 +180,11 @@ impl OpenAi {
                     Ok(_) => {}
                     Err(error) => said = self.client.shown(&error.to_string()),
                 },
-                Err(ServerError::Status { status: 400 | 404 | 405 | 422 | 501, said: complaint, .. }) => {
+                Err(ServerError::Status {
+                    status: 400 | 404 | 405 | 422 | 501,
+                    said: complaint,
+                    ..
+                }) => {
                     if !complaint.is_empty() {
                         said = complaint;
                     }
@@ -166,9 +195,18 @@ impl OpenAi {
         Err(ServerError::NoPromptProbabilities { url, said })
     }
 
-    fn complete(&self, patient: &Patient<'_>, index: usize, request: &GenerateRequest) -> Result<Completion, ServerError> {
+    fn complete(
+        &self,
+        patient: &Patient<'_>,
+        index: usize,
+        request: &GenerateRequest,
+    ) -> Result<Completion, ServerError> {
         if request.max_new_tokens == 0 {
-            return Ok(Completion { text: String::new(), token_count: 0, finish: Finish::Length });
+            return Ok(Completion {
+                text: String::new(),
+                token_count: 0,
+                finish: Finish::Length,
+            });
         }
         let (path, body) =
             protocol::completion_request(&self.place, self.catalogue.kind, &self.model, request)?;
@@ -178,7 +216,14 @@ impl OpenAi {
     }
 
     /// The likelihood of each continuation of one prompt.
-    fn score(&self, patient: &Patient<'_>, form: Form, index: usize, prompt: &str, continuations: &[&str]) -> Result<Vec<Likelihood>, ServerError> {
+    fn score(
+        &self,
+        patient: &Patient<'_>,
+        form: Form,
+        index: usize,
+        prompt: &str,
+        continuations: &[&str],
+    ) -> Result<Vec<Likelihood>, ServerError> {
         let url = self.client.base.path("/completions");
         let tokens = |text: &str| -> Result<Vec<Token>, ServerError> {
             if text.is_empty() {
@@ -191,7 +236,9 @@ impl OpenAi {
         let before = tokens(prompt)?;
         continuations
             .iter()
-            .map(|continuation| likelihood::beyond(&url, &before, &tokens(&format!("{prompt}{continuation}"))?))
+            .map(|continuation| {
+                likelihood::beyond(&url, &before, &tokens(&format!("{prompt}{continuation}"))?)
+            })
             .collect()
     }
 
@@ -250,7 +297,11 @@ impl Generator for OpenAi {
             env!("CARGO_PKG_VERSION"),
             self.catalogue.kind.name(),
             self.place,
-            if self.place.contains("://") { self.model.as_str() } else { "written expression" },
+            if self.place.contains("://") {
+                self.model.as_str()
+            } else {
+                "written expression"
+            },
         )
     }
 
@@ -280,7 +331,10 @@ impl Generator for OpenAi {
         let mut groups: Vec<(&str, Vec<usize>)> = Vec::new();
         for (index, request) in requests.iter().enumerate() {
             let Prompt::Text(prompt) = &request.prompt else {
-                return Err(ServerError::ChatLikelihood { url: self.place.clone() }.into());
+                return Err(ServerError::ChatLikelihood {
+                    url: self.place.clone(),
+                }
+                .into());
             };
             match groups.last_mut() {
                 Some((last, members)) if last == prompt => members.push(index),
@@ -296,8 +350,10 @@ impl Generator for OpenAi {
             groups.len(),
             |patient, group| {
                 let (prompt, members) = &groups[group];
-                let continuations: Vec<&str> =
-                    members.iter().map(|&index| requests[index].continuation.as_str()).collect();
+                let continuations: Vec<&str> = members
+                    .iter()
+                    .map(|&index| requests[index].continuation.as_str())
+                    .collect();
                 self.score(patient, form, group, prompt, &continuations)
             },
             |group, results| {
@@ -333,7 +389,11 @@ impl<'a> Patient<'a> {
         }
     }
 
-    fn ask(&self, index: usize, request: impl Fn() -> Result<Answer, Fault>) -> Result<Answer, ServerError> {
+    fn ask(
+        &self,
+        index: usize,
+        request: impl Fn() -> Result<Answer, Fault>,
+    ) -> Result<Answer, ServerError> {
         let mut earliest = Instant::now();
         let mut tries = 0;
         loop {
@@ -359,7 +419,10 @@ impl<'a> Patient<'a> {
             if tries >= self.options.tries {
                 return Err(match tries {
                     1 => fault.error,
-                    tries => ServerError::GaveUp { tries, source: Box::new(fault.error) },
+                    tries => ServerError::GaveUp {
+                        tries,
+                        source: Box::new(fault.error),
+                    },
                 });
             }
             if let Some(wait) = fault.wait {
@@ -372,7 +435,9 @@ impl<'a> Patient<'a> {
                 }
                 self.gate.close_for(wait);
             }
-            earliest = Instant::now() + backoff(tries, self.jitter ^ ((index as u64) << 32)).max(fault.wait.unwrap_or_default());
+            earliest = Instant::now()
+                + backoff(tries, self.jitter ^ ((index as u64) << 32))
+                    .max(fault.wait.unwrap_or_default());
         }
     }
 }

@@ -17,8 +17,11 @@ const ATTENTION: Duration = Duration::from_millis(50);
 
 /// The wait after failure number `failures`, which counts from 1. `key` makes it differ between requests.
 pub(super) fn backoff(failures: u32, key: u64) -> Duration {
-    let whole = FIRST_WAIT.saturating_mul(1 << (failures - 1).min(16)).min(LONGEST_WAIT);
-    let share = Random::derive(&[key, u64::from(failures)]).below(1 << 20) as f64 / f64::from(1 << 20);
+    let whole = FIRST_WAIT
+        .saturating_mul(1 << (failures - 1).min(16))
+        .min(LONGEST_WAIT);
+    let share =
+        Random::derive(&[key, u64::from(failures)]).below(1 << 20) as f64 / f64::from(1 << 20);
     whole.mul_f64(0.5 + share / 2.0)
 }
 
@@ -68,7 +71,9 @@ impl Limits {
             .filter_map(|what| {
                 let remaining = text(headers, &format!("x-ratelimit-remaining-{what}"))?;
                 let reset = text(headers, &format!("x-ratelimit-reset-{what}"))?;
-                (remaining.trim().parse() == Ok(0u64)).then(|| duration(reset)).flatten()
+                (remaining.trim().parse() == Ok(0u64))
+                    .then(|| duration(reset))
+                    .flatten()
             })
             .max();
         Self { exhausted_for }
@@ -86,11 +91,16 @@ pub(super) fn asked_wait(headers: &HeaderMap) -> Option<Duration> {
             Some(date.duration_since(SystemTime::now()).unwrap_or_default())
         })
     };
-    milliseconds.or_else(after).or_else(|| Limits::read(headers).exhausted_for)
+    milliseconds
+        .or_else(after)
+        .or_else(|| Limits::read(headers).exhausted_for)
 }
 
 fn text<'headers>(headers: &'headers HeaderMap, name: &str) -> Option<&'headers str> {
-    headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim)
+    headers
+        .get(name)
+        .and_then(|value| value.to_str().ok())
+        .map(str::trim)
 }
 
 fn seconds(value: &str, units_per_second: f64) -> Option<Duration> {
@@ -106,7 +116,8 @@ fn duration(text: &str) -> Option<Duration> {
     let mut total = Duration::ZERO;
     let mut rest = text;
     while !rest.is_empty() {
-        let number = rest.find(|character: char| !character.is_ascii_digit() && character != '.')?;
+        let number =
+            rest.find(|character: char| !character.is_ascii_digit() && character != '.')?;
         let after = &rest[number..];
         let unit = after
             .find(|character: char| character.is_ascii_digit())
@@ -130,7 +141,10 @@ mod tests {
     use super::*;
 
     fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
-        pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect()
+        pairs
+            .iter()
+            .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()))
+            .collect()
     }
 
     #[test]
@@ -160,16 +174,25 @@ mod tests {
         let wait = |pairs: &[(&'static str, &str)]| asked_wait(&headers(pairs));
         assert_eq!(wait(&[]), None);
         assert_eq!(wait(&[("retry-after", "7")]), Some(Duration::from_secs(7)));
-        assert_eq!(wait(&[("retry-after-ms", "70"), ("retry-after", "7")]), Some(Duration::from_millis(70)));
+        assert_eq!(
+            wait(&[("retry-after-ms", "70"), ("retry-after", "7")]),
+            Some(Duration::from_millis(70))
+        );
         let past = wait(&[("retry-after", "Wed, 21 Oct 2015 07:28:00 GMT")]);
         assert_eq!(past, Some(Duration::ZERO));
         let future = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(60));
         let future = wait(&[("retry-after", &future)]).unwrap();
         assert!((58..=60).contains(&future.as_secs()), "{future:?}");
         assert_eq!(wait(&[("retry-after", "tomorrow")]), None);
-        let budget = [("x-ratelimit-remaining-tokens", "0"), ("x-ratelimit-reset-tokens", "1m")];
+        let budget = [
+            ("x-ratelimit-remaining-tokens", "0"),
+            ("x-ratelimit-reset-tokens", "1m"),
+        ];
         assert_eq!(wait(&budget), Some(Duration::from_secs(60)));
-        let plenty = [("x-ratelimit-remaining-tokens", "5"), ("x-ratelimit-reset-tokens", "1m")];
+        let plenty = [
+            ("x-ratelimit-remaining-tokens", "5"),
+            ("x-ratelimit-reset-tokens", "1m"),
+        ];
         assert_eq!(wait(&plenty), None);
     }
 }

@@ -5,9 +5,9 @@
 //! tensor-parallel server among it, and removes the directory that was written for it. Nothing depends on our living
 //! to do it.
 
+use super::ServerError;
 use super::client::Client;
 use super::endpoint::{ApiKey, BaseUrl};
-use super::ServerError;
 use std::collections::VecDeque;
 use std::io::Read;
 use std::net::TcpListener;
@@ -72,9 +72,13 @@ impl ServeError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Command { .. } => Some("write it as 'vllm serve {model} --port {port}'".to_owned()),
+            Self::Command { .. } => {
+                Some("write it as 'vllm serve {model} --port {port}'".to_owned())
+            }
             Self::System { .. } | Self::Ended { .. } => None,
-            Self::Silent { .. } => Some("a large model takes long to load; raise `--serve-timeout`".to_owned()),
+            Self::Silent { .. } => {
+                Some("a large model takes long to load; raise `--serve-timeout`".to_owned())
+            }
         }
     }
 }
@@ -123,8 +127,14 @@ impl Served {
     ///
     /// [`ServeError::Command`].
     pub fn check(command: &str) -> Result<(), ServeError> {
-        match ["{model}", "{port}"].into_iter().find(|&missing| !command.contains(missing)) {
-            Some(missing) => Err(ServeError::Command { command: command.to_owned(), missing }),
+        match ["{model}", "{port}"]
+            .into_iter()
+            .find(|&missing| !command.contains(missing))
+        {
+            Some(missing) => Err(ServeError::Command {
+                command: command.to_owned(),
+                missing,
+            }),
             None => Ok(()),
         }
     }
@@ -136,13 +146,20 @@ impl Served {
     /// [`ServeError`]; whatever was started has ended then, and [`ServeOptions::remove`] is gone.
     pub fn start(options: &ServeOptions) -> Result<Self, ServeError> {
         Self::check(&options.command)?;
-        let port = free_port().map_err(|source| ServeError::System { action: "find a free port", source })?;
+        let port = free_port().map_err(|source| ServeError::System {
+            action: "find a free port",
+            source,
+        })?;
         let line = options
             .command
             .replace("{model}", &shell_word(&options.model))
             .replace("{port}", &port.to_string());
-        let mut served = Self::spawn(&line, options.remove.as_deref(), port)
-            .map_err(|source| ServeError::System { action: "start the server", source })?;
+        let mut served = Self::spawn(&line, options.remove.as_deref(), port).map_err(|source| {
+            ServeError::System {
+                action: "start the server",
+                source,
+            }
+        })?;
         served.wait(options)?;
         Ok(served)
     }
@@ -150,7 +167,10 @@ impl Served {
     fn spawn(line: &str, remove: Option<&Path>, port: u16) -> std::io::Result<Self> {
         let mut command = Command::new("sh");
         // One pipe for both, so that the last lines come in the order in which they were printed.
-        command.args(["-c", &format!("exec 2>&1\n{line}")]).stdin(Stdio::null()).stdout(Stdio::piped());
+        command
+            .args(["-c", &format!("exec 2>&1\n{line}")])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped());
         in_own_group(&mut command);
         let mut child = command.spawn()?;
 
@@ -197,7 +217,9 @@ impl Served {
             }
             match is_ready(&client) {
                 Ok(()) => return Ok(()),
-                Err(error) if started.elapsed() >= limit => return Err(silent(self.last_lines(), error)),
+                Err(error) if started.elapsed() >= limit => {
+                    return Err(silent(self.last_lines(), error));
+                }
                 Err(_) => std::thread::sleep(POLL),
             }
         }
@@ -214,7 +236,10 @@ impl Served {
         let status = self.child.try_wait().ok().flatten()?;
         // What it said last may still be on its way through the pipe.
         std::thread::sleep(POLL);
-        Some(ServeError::Ended { status, last_lines: self.last_lines() })
+        Some(ServeError::Ended {
+            status,
+            last_lines: self.last_lines(),
+        })
     }
 
     fn last_lines(&self) -> Vec<String> {
@@ -234,10 +259,16 @@ impl Drop for Served {
 
 /// Ready is what calls itself healthy, or lists its models where it has no word for its health.
 fn is_ready(client: &Client) -> Result<(), ServerError> {
-    match client.get(&client.base.root("/health")).map_err(|fault| fault.error) {
+    match client
+        .get(&client.base.root("/health"))
+        .map_err(|fault| fault.error)
+    {
         // vLLM's healthy answer is an empty one.
         Ok(_) | Err(ServerError::NotJson { .. }) => Ok(()),
-        Err(ServerError::Status { status: 401 | 403 | 404 | 405, .. }) => {
+        Err(ServerError::Status {
+            status: 401 | 403 | 404 | 405,
+            ..
+        }) => {
             let listed = client.get(&client.base.path("/models"));
             listed.map(|_| ()).map_err(|fault| fault.error)
         }
@@ -261,7 +292,8 @@ fn in_own_group(_: &mut Command) {}
 /// A path as one word for the shell; as it is where it can be, since a user may have put quotes around the placeholder.
 fn shell_word(path: &Path) -> String {
     let text = path.display().to_string();
-    let is_plain = |character: char| character.is_ascii_alphanumeric() || "/._-+=:@%".contains(character);
+    let is_plain =
+        |character: char| character.is_ascii_alphanumeric() || "/._-+=:@%".contains(character);
     if text.chars().all(is_plain) {
         text
     } else {

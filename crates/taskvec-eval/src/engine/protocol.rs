@@ -26,7 +26,10 @@ pub(super) fn completion_request(
         }
         Prompt::Chat(messages) => {
             body.insert("messages".to_owned(), json!(messages));
-            if messages.last().is_some_and(|message| message.role == Role::Assistant) {
+            if messages
+                .last()
+                .is_some_and(|message| message.role == Role::Assistant)
+            {
                 match kind {
                     ServerKind::Vllm => {
                         body.insert("add_generation_prompt".to_owned(), json!(false));
@@ -36,7 +39,9 @@ pub(super) fn completion_request(
                         body.insert("continue_final_message".to_owned(), json!(true));
                     }
                     ServerKind::LlamaCpp | ServerKind::Unknown => {
-                        return Err(ServerError::OpenTurn { url: url.to_owned() });
+                        return Err(ServerError::OpenTurn {
+                            url: url.to_owned(),
+                        });
                     }
                 }
             }
@@ -44,7 +49,11 @@ pub(super) fn completion_request(
         }
     };
     body.insert("max_tokens".to_owned(), json!(request.max_new_tokens));
-    let stop: Vec<&String> = request.stop.iter().filter(|stop| !stop.is_empty()).collect();
+    let stop: Vec<&String> = request
+        .stop
+        .iter()
+        .filter(|stop| !stop.is_empty())
+        .collect();
     let sent = match kind {
         ServerKind::Unknown => stop.len().min(MOST_STOP_STRINGS),
         _ => stop.len(),
@@ -56,7 +65,12 @@ pub(super) fn completion_request(
     Ok((path, Value::Object(body)))
 }
 
-fn sampling(url: &str, kind: ServerKind, sampling: Sampling, body: &mut Map<String, Value>) -> Result<(), ServerError> {
+fn sampling(
+    url: &str,
+    kind: ServerKind,
+    sampling: Sampling,
+    body: &mut Map<String, Value>,
+) -> Result<(), ServerError> {
     let is_greedy = sampling.temperature == 0.0;
     let mut say = |name: &str, value: Value| {
         body.insert(name.to_owned(), value);
@@ -72,7 +86,9 @@ fn sampling(url: &str, kind: ServerKind, sampling: Sampling, body: &mut Map<Stri
     match kind {
         ServerKind::Unknown => {
             if top_k.is_some() {
-                return Err(ServerError::TopK { url: url.to_owned() });
+                return Err(ServerError::TopK {
+                    url: url.to_owned(),
+                });
             }
         }
         ServerKind::Vllm | ServerKind::SgLang => {
@@ -90,7 +106,12 @@ fn sampling(url: &str, kind: ServerKind, sampling: Sampling, body: &mut Map<Stri
 }
 
 /// A field that is not what it should be.
-pub(super) fn wrong(url: &str, field: &'static str, expected: &'static str, got: &Value) -> ServerError {
+pub(super) fn wrong(
+    url: &str,
+    field: &'static str,
+    expected: &'static str,
+    got: &Value,
+) -> ServerError {
     ServerError::Field {
         url: url.to_owned(),
         field,
@@ -115,7 +136,9 @@ pub(super) fn described(value: &Value) -> String {
 /// The first and only choice of an answer.
 pub(super) fn choice<'body>(url: &str, body: &'body Value) -> Result<&'body Value, ServerError> {
     let choices = &body["choices"];
-    choices.get(0).ok_or_else(|| wrong(url, "choices", "a list with one choice", choices))
+    choices
+        .get(0)
+        .ok_or_else(|| wrong(url, "choices", "a list with one choice", choices))
 }
 
 /// How many tokens the server says that it generated.
@@ -128,22 +151,30 @@ pub(super) fn generated_tokens(url: &str, body: &Value) -> Result<usize, ServerE
 }
 
 /// Reads the answer to [`completion_request`].
-pub(super) fn completion(url: &str, request: &GenerateRequest, body: &Value) -> Result<Completion, ServerError> {
+pub(super) fn completion(
+    url: &str,
+    request: &GenerateRequest,
+    body: &Value,
+) -> Result<Completion, ServerError> {
     let choice = choice(url, body)?;
     let token_count = generated_tokens(url, body)?;
     let reason = &choice["finish_reason"];
     let text = match &request.prompt {
         Prompt::Text(_) => {
             let text = &choice["text"];
-            text.as_str().ok_or_else(|| wrong(url, "choices[0].text", "a text", text))?
+            text.as_str()
+                .ok_or_else(|| wrong(url, "choices[0].text", "a text", text))?
         }
         Prompt::Chat(_) => {
             let message = &choice["message"];
-            if ["reasoning_content", "reasoning"]
-                .iter()
-                .any(|field| message[*field].as_str().is_some_and(|text| !text.is_empty()))
-            {
-                return Err(ServerError::Reasoning { url: url.to_owned() });
+            if ["reasoning_content", "reasoning"].iter().any(|field| {
+                message[*field]
+                    .as_str()
+                    .is_some_and(|text| !text.is_empty())
+            }) {
+                return Err(ServerError::Reasoning {
+                    url: url.to_owned(),
+                });
             }
             match &message["content"] {
                 Value::String(text) => text,
@@ -154,12 +185,24 @@ pub(super) fn completion(url: &str, request: &GenerateRequest, body: &Value) -> 
         }
     };
     // The server's cut is not relied upon: transformers leaves the stop string in, and others know of four only.
-    let cut = request.stop.iter().filter(|stop| !stop.is_empty()).filter_map(|stop| text.find(stop.as_str())).min();
+    let cut = request
+        .stop
+        .iter()
+        .filter(|stop| !stop.is_empty())
+        .filter_map(|stop| text.find(stop.as_str()))
+        .min();
     let finish = match (cut, reason.as_str()) {
         (Some(_), Some(_)) => Finish::Stop,
         (None, Some("length")) => Finish::Length,
         (None, Some("stop" | "eos" | "eos_token" | "stop_sequence")) => ended_by(choice, request),
-        _ => return Err(wrong(url, "choices[0].finish_reason", "`stop` or `length`", reason)),
+        _ => {
+            return Err(wrong(
+                url,
+                "choices[0].finish_reason",
+                "`stop` or `length`",
+                reason,
+            ));
+        }
     };
     Ok(Completion {
         text: text[..cut.unwrap_or(text.len())].to_owned(),
@@ -205,7 +248,15 @@ mod tests {
 
     #[test]
     fn every_default_of_a_checkpoint_is_overruled() {
-        let greedy = request(text(), &["\n"], Sampling { top_p: 0.3, top_k: Some(5), ..Sampling::greedy() });
+        let greedy = request(
+            text(),
+            &["\n"],
+            Sampling {
+                top_p: 0.3,
+                top_k: Some(5),
+                ..Sampling::greedy()
+            },
+        );
         let (path, body) = completion_request("u", ServerKind::Vllm, "m", &greedy).unwrap();
         assert_eq!(path, "/completions");
         assert_eq!(
@@ -213,7 +264,14 @@ mod tests {
             json!({"model": "m", "prompt": "Q:", "max_tokens": 8, "stop": ["\n"], "temperature": 0.0, "top_p": 1.0,
                 "frequency_penalty": 0.0, "top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0})
         );
-        let drawn = request(text(), &[], Sampling { top_p: 0.9, ..Sampling::random(0.7, u64::MAX) });
+        let drawn = request(
+            text(),
+            &[],
+            Sampling {
+                top_p: 0.9,
+                ..Sampling::random(0.7, u64::MAX)
+            },
+        );
         let (_, body) = completion_request("u", ServerKind::Unknown, "m", &drawn).unwrap();
         assert_eq!(
             body,
@@ -232,13 +290,34 @@ mod tests {
         }
         let (path, body) = completion_request("u", ServerKind::Vllm, "m", &open).unwrap();
         assert_eq!(path, "/chat/completions");
-        assert_eq!((&body["continue_final_message"], &body["add_generation_prompt"]), (&json!(true), &json!(false)));
-        let top_k = request(text(), &[], Sampling { top_k: Some(5), ..Sampling::random(1.0, 0) });
+        assert_eq!(
+            (
+                &body["continue_final_message"],
+                &body["add_generation_prompt"]
+            ),
+            (&json!(true), &json!(false))
+        );
+        let top_k = request(
+            text(),
+            &[],
+            Sampling {
+                top_k: Some(5),
+                ..Sampling::random(1.0, 0)
+            },
+        );
         let error = completion_request("u", ServerKind::Unknown, "m", &top_k).unwrap_err();
         assert!(matches!(error, ServerError::TopK { .. }), "{error}");
         let five = request(text(), &["a", "b", "c", "d", "e"], Sampling::greedy());
-        let sent = |kind| completion_request("u", kind, "m", &five).unwrap().1["stop"].as_array().unwrap().len();
-        assert_eq!((sent(ServerKind::Unknown), sent(ServerKind::SgLang)), (4, 5));
+        let sent = |kind| {
+            completion_request("u", kind, "m", &five).unwrap().1["stop"]
+                .as_array()
+                .unwrap()
+                .len()
+        };
+        assert_eq!(
+            (sent(ServerKind::Unknown), sent(ServerKind::SgLang)),
+            (4, 5)
+        );
     }
 
     fn answer(text: &str, reason: Value, more: Value) -> Value {
@@ -251,45 +330,94 @@ mod tests {
 
     #[test]
     fn how_a_completion_ended() {
-        let read = |stop: &[&str], body: &Value| completion("u", &request(text(), stop, Sampling::greedy()), body).unwrap();
+        let read = |stop: &[&str], body: &Value| {
+            completion("u", &request(text(), stop, Sampling::greedy()), body).unwrap()
+        };
         let plain = |reason: &str| answer(" 4\nQ: next", json!(reason), json!({}));
         let cut = read(&["Q:", "\n"], &plain("length"));
-        assert_eq!((cut.text.as_str(), cut.finish, cut.token_count), (" 4", Finish::Stop, 3));
+        assert_eq!(
+            (cut.text.as_str(), cut.finish, cut.token_count),
+            (" 4", Finish::Stop, 3)
+        );
         assert_eq!(read(&[], &plain("length")).finish, Finish::Length);
         assert_eq!(read(&[], &plain("stop")).finish, Finish::EndOfSequence);
         assert_eq!(read(&["#"], &plain("stop")).finish, Finish::Stop);
         let told = |more: Value| read(&["#"], &answer("x", json!("stop"), more)).finish;
         assert_eq!(told(json!({"stop_reason": null})), Finish::EndOfSequence);
         assert_eq!(told(json!({"stop_reason": "#"})), Finish::Stop);
-        assert_eq!(told(json!({"matched_stop": 151_645})), Finish::EndOfSequence);
+        assert_eq!(
+            told(json!({"matched_stop": 151_645})),
+            Finish::EndOfSequence
+        );
     }
 
     #[test]
     fn what_is_no_answer_is_an_error() {
-        let read = |body: &Value| completion("u", &request(text(), &[], Sampling::greedy()), body).unwrap_err().to_string();
-        assert_eq!(read(&json!({})), "the answer of u has nothing for `choices`, expected a list with one choice");
+        let read = |body: &Value| {
+            completion("u", &request(text(), &[], Sampling::greedy()), body)
+                .unwrap_err()
+                .to_string()
+        };
+        assert_eq!(
+            read(&json!({})),
+            "the answer of u has nothing for `choices`, expected a list with one choice"
+        );
         assert!(read(&json!({"choices": []})).contains("a list for `choices`"));
         let body = answer("x", json!("content_filter"), json!({}));
-        assert!(read(&body).contains("`\"content_filter\"` for `choices[0].finish_reason`"), "{}", read(&body));
-        assert!(read(&answer("x", Value::Null, json!({}))).contains("nothing for `choices[0].finish_reason`"));
+        assert!(
+            read(&body).contains("`\"content_filter\"` for `choices[0].finish_reason`"),
+            "{}",
+            read(&body)
+        );
+        assert!(
+            read(&answer("x", Value::Null, json!({})))
+                .contains("nothing for `choices[0].finish_reason`")
+        );
         assert!(read(&json!({"choices": [{"text": 4, "finish_reason": "stop"}], "usage": {"completion_tokens": 1}}))
             .contains("`4` for `choices[0].text`"));
-        assert!(read(&json!({"choices": [{"text": "x", "finish_reason": "stop"}]})).contains("usage.completion_tokens"));
+        assert!(
+            read(&json!({"choices": [{"text": "x", "finish_reason": "stop"}]}))
+                .contains("usage.completion_tokens")
+        );
     }
 
     #[test]
     fn chat_answers() {
-        let chat = request(Prompt::Chat(vec![Message::user("hi")]), &[], Sampling::greedy());
-        let body = |message: Value, reason: &str, tokens: u32| {
-            json!({"choices": [{"message": message, "finish_reason": reason}], "usage": {"completion_tokens": tokens}})
-        };
+        let chat = request(
+            Prompt::Chat(vec![Message::user("hi")]),
+            &[],
+            Sampling::greedy(),
+        );
+        let body = |message: Value, reason: &str, tokens: u32| json!({"choices": [{"message": message, "finish_reason": reason}], "usage": {"completion_tokens": tokens}});
         let read = |body: &Value| completion("u", &chat, body);
-        assert_eq!(read(&body(json!({"content": "yo"}), "stop", 2)).unwrap().text, "yo");
-        assert_eq!(read(&body(json!({"role": "assistant"}), "stop", 1)).unwrap().text, "");
+        assert_eq!(
+            read(&body(json!({"content": "yo"}), "stop", 2))
+                .unwrap()
+                .text,
+            "yo"
+        );
+        assert_eq!(
+            read(&body(json!({"role": "assistant"}), "stop", 1))
+                .unwrap()
+                .text,
+            ""
+        );
         assert!(read(&body(json!({"content": null}), "length", 8)).is_err());
         assert!(read(&body(json!({"content": null}), "tool_calls", 1)).is_err());
-        let reasoning = body(json!({"content": "4", "reasoning_content": "2+2"}), "stop", 5);
-        assert!(matches!(read(&reasoning).unwrap_err(), ServerError::Reasoning { .. }));
-        assert!(read(&json!({"choices": [{"finish_reason": "stop"}], "usage": {"completion_tokens": 1}})).is_err());
+        let reasoning = body(
+            json!({"content": "4", "reasoning_content": "2+2"}),
+            "stop",
+            5,
+        );
+        assert!(matches!(
+            read(&reasoning).unwrap_err(),
+            ServerError::Reasoning { .. }
+        ));
+        assert!(
+            read(
+                &json!({"choices": [{"finish_reason": "stop"}], "usage": {"completion_tokens": 1}})
+            )
+            .is_err()
+        );
     }
 }

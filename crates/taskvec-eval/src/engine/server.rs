@@ -1,7 +1,7 @@
 //! Which server it is, and what it says about the models it serves.
 
-use super::client::Answer;
 use super::ServerError;
+use super::client::Answer;
 use serde_json::Value;
 use std::path::Path;
 
@@ -64,16 +64,23 @@ impl Catalogue {
             got: super::protocol::described(got),
         };
         let list = &body["data"];
-        let entries = list.as_array().ok_or_else(|| wrong("data", "a list of models", list))?;
+        let entries = list
+            .as_array()
+            .ok_or_else(|| wrong("data", "a list of models", list))?;
         let mut kind = ServerKind::Unknown;
         let mut models = Vec::new();
         for entry in entries {
             let id = &entry["id"];
-            let id = id.as_str().ok_or_else(|| wrong("data[].id", "a name", id))?;
+            let id = id
+                .as_str()
+                .ok_or_else(|| wrong("data[].id", "a name", id))?;
             if kind == ServerKind::Unknown {
                 kind = ServerKind::of(entry["owned_by"].as_str().unwrap_or_default());
             }
-            models.push(Model { id: id.to_owned(), said: lasting(entry) });
+            models.push(Model {
+                id: id.to_owned(),
+                said: lasting(entry),
+            });
         }
         Ok(Self { kind, models })
     }
@@ -83,9 +90,13 @@ impl Catalogue {
     pub(super) fn of(url: &str, answer: Result<Answer, ServerError>) -> Result<Self, ServerError> {
         match answer {
             Ok(answer) => Self::read(url, &answer.body),
-            Err(ServerError::Status { status: 404 | 405 | 500 | 501, .. }) => {
-                Ok(Self { kind: ServerKind::Unknown, models: Vec::new() })
-            }
+            Err(ServerError::Status {
+                status: 404 | 405 | 500 | 501,
+                ..
+            }) => Ok(Self {
+                kind: ServerKind::Unknown,
+                models: Vec::new(),
+            }),
             Err(error) => Err(error),
         }
     }
@@ -103,11 +114,20 @@ impl Catalogue {
         let known = self.names();
         match (named, known.as_slice()) {
             (None, [only]) => Ok(only.clone()),
-            (None, _) => Err(ServerError::Unnamed { url: url.to_owned(), known }),
+            (None, _) => Err(ServerError::Unnamed {
+                url: url.to_owned(),
+                known,
+            }),
             (Some(name), []) => Ok(name.to_owned()),
             (Some(name), known) if known.iter().any(|id| id == name) => Ok(name.to_owned()),
-            (Some(name), _) if self.kind == ServerKind::Unknown && Path::new(name).is_dir() => Ok(name.to_owned()),
-            (Some(name), _) => Err(ServerError::UnknownModel { url: url.to_owned(), model: name.to_owned(), known }),
+            (Some(name), _) if self.kind == ServerKind::Unknown && Path::new(name).is_dir() => {
+                Ok(name.to_owned())
+            }
+            (Some(name), _) => Err(ServerError::UnknownModel {
+                url: url.to_owned(),
+                model: name.to_owned(),
+                known,
+            }),
         }
     }
 
@@ -146,7 +166,10 @@ mod tests {
     use serde_json::json;
 
     fn catalogue(owner: &str, ids: &[&str]) -> Catalogue {
-        let models: Vec<Value> = ids.iter().map(|id| json!({"id": id, "owned_by": owner, "created": 17})).collect();
+        let models: Vec<Value> = ids
+            .iter()
+            .map(|id| json!({"id": id, "owned_by": owner, "created": 17}))
+            .collect();
         Catalogue::read("u", &json!({"object": "list", "data": models})).unwrap()
     }
 
@@ -163,10 +186,19 @@ mod tests {
         let one = catalogue("vllm", &["m"]);
         assert_eq!(one.choose("u", None).unwrap(), "m");
         assert_eq!(one.choose("u", Some("m")).unwrap(), "m");
-        assert!(matches!(one.choose("u", Some("n")).unwrap_err(), ServerError::UnknownModel { .. }));
-        assert!(matches!(one.choose("u", Some("/tmp")).unwrap_err(), ServerError::UnknownModel { .. }));
+        assert!(matches!(
+            one.choose("u", Some("n")).unwrap_err(),
+            ServerError::UnknownModel { .. }
+        ));
+        assert!(matches!(
+            one.choose("u", Some("/tmp")).unwrap_err(),
+            ServerError::UnknownModel { .. }
+        ));
         let two = catalogue("openai", &["m", "n"]);
-        assert!(matches!(two.choose("u", None).unwrap_err(), ServerError::Unnamed { .. }));
+        assert!(matches!(
+            two.choose("u", None).unwrap_err(),
+            ServerError::Unnamed { .. }
+        ));
         assert_eq!(two.choose("u", Some("/tmp")).unwrap(), "/tmp");
         assert_eq!(catalogue("x", &[]).choose("u", Some("m")).unwrap(), "m");
     }
@@ -174,7 +206,12 @@ mod tests {
     #[test]
     fn what_is_said_of_a_model_does_not_depend_on_when_it_was_asked() {
         let read = |created: u32| {
-            Catalogue::read("u", &json!({"data": [{"id": "m", "created": created, "root": "/a"}]})).unwrap().said_of("m")
+            Catalogue::read(
+                "u",
+                &json!({"data": [{"id": "m", "created": created, "root": "/a"}]}),
+            )
+            .unwrap()
+            .said_of("m")
         };
         assert_eq!(read(1), read(2));
         assert_eq!(read(1), json!({"id": "m", "root": "/a"}));

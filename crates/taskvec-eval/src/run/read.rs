@@ -20,15 +20,18 @@ pub fn read_records(path: &Path) -> Result<Vec<Record>> {
     let mut records = Vec::new();
     let file = BufReader::new(std::fs::File::open(path).map_err(failed)?);
     for (index, line) in file.split(b'\n').enumerate() {
-        let record = serde_json::from_slice(&line.map_err(failed)?).map_err(|source| Error::RecordLine {
-            path: path.to_owned(),
-            line: index + 1,
-            source,
-        })?;
+        let record =
+            serde_json::from_slice(&line.map_err(failed)?).map_err(|source| Error::RecordLine {
+                path: path.to_owned(),
+                line: index + 1,
+                source,
+            })?;
         records.push(record);
     }
     if records.is_empty() {
-        return Err(Error::NoRecords { path: path.to_owned() });
+        return Err(Error::NoRecords {
+            path: path.to_owned(),
+        });
     }
     Ok(records)
 }

@@ -46,9 +46,14 @@ fn levels(values: &[f64], mean: f64, means: &[f64]) -> (f64, f64) {
     let bias = normal_quantile(share);
 
     // Leaving one value out moves the mean by (value − mean)/(n − 1), whose factor falls out of the ratio.
-    let moments = |power: i32| -> f64 { values.iter().map(|value| (value - mean).powi(power)).sum() };
+    let moments =
+        |power: i32| -> f64 { values.iter().map(|value| (value - mean).powi(power)).sum() };
     let spread = moments(2).powf(1.5);
-    let acceleration = if spread > 0.0 { moments(3) / (6.0 * spread) } else { 0.0 };
+    let acceleration = if spread > 0.0 {
+        moments(3) / (6.0 * spread)
+    } else {
+        0.0
+    };
 
     let level = |z: f64| normal_cdf(bias + (bias + z) / (1.0 - acceleration * (bias + z)));
     (level(-Z_95), level(Z_95))
@@ -88,7 +93,11 @@ mod tests {
             (0.975, Z_95),
         ];
         for (p, expected) in cases {
-            assert!((normal_quantile(p) - expected).abs() < 1e-9, "{p}: {}", normal_quantile(p));
+            assert!(
+                (normal_quantile(p) - expected).abs() < 1e-9,
+                "{p}: {}",
+                normal_quantile(p)
+            );
         }
     }
 
@@ -117,12 +126,18 @@ mod tests {
             })
             .collect();
         let interval = bootstrap_mean(&paired, 20_000, 1).unwrap();
-        assert!((interval.low - 0.02).abs() < 0.011 && (interval.high - 0.17).abs() < 0.011, "{interval:?}");
+        assert!(
+            (interval.low - 0.02).abs() < 0.011 && (interval.high - 0.17).abs() < 0.011,
+            "{interval:?}"
+        );
     }
 
     #[test]
     fn values_without_spread_have_an_interval_without_width() {
-        let point = Some(Interval { low: 0.5, high: 0.5 });
+        let point = Some(Interval {
+            low: 0.5,
+            high: 0.5,
+        });
         assert_eq!(bootstrap_mean(&[0.5], 1, 0), point);
         assert_eq!(bootstrap_mean(&[0.5; 7], 1000, 0), point);
         assert_eq!(bootstrap_mean(&[], 10, 0), None);

@@ -11,7 +11,11 @@ use crate::printer::{Align, Printer, Table};
 
 pub(crate) fn run(arguments: &CompareArgs, printer: &Printer) -> anyhow::Result<()> {
     let first = records("first", &arguments.first, arguments.first_model.as_deref())?;
-    let second = records("second", &arguments.second, arguments.second_model.as_deref())?;
+    let second = records(
+        "second",
+        &arguments.second,
+        arguments.second_model.as_deref(),
+    )?;
     let comparison = Comparison::build(&first, &second, arguments.examples)?;
     for reason in &comparison.left_out {
         printer.warn(format_args!("{reason}: not compared"));
@@ -74,7 +78,10 @@ fn changes(changes: &[Change]) -> Table {
 
 fn show(heading: &str, examples: &[Example], printer: &Printer) -> anyhow::Result<()> {
     for example in examples {
-        printer.data(format_args!("\n{heading}: {}", example.to_text().trim_end()))?;
+        printer.data(format_args!(
+            "\n{heading}: {}",
+            example.to_text().trim_end()
+        ))?;
     }
     Ok(())
 }

@@ -52,27 +52,80 @@ impl Ready {
     }
 }
 
-/// Makes the engine ready that the flags ask for.
+/// What is to be done to get an engine, checked as far as reading headers goes.
+pub(super) struct Planned<'a> {
+    wanted: Wanted<'a>,
+    way: Way<'a>,
+}
+
+enum Way<'a> {
+    Local(Plan),
+    Connect(&'a str),
+    Start(&'a str, Plan),
+}
+
+/// Finds out which engine the flags ask for, and what the expression stands for where one is needed.
 ///
 /// # Errors
 ///
-/// Flags that do not fit together, and whatever keeps the model from being loaded, written or served.
-pub(super) fn open(wanted: &Wanted<'_>, printer: &Printer) -> anyhow::Result<Ready> {
+/// Flags that do not fit together, and an expression that is no model.
+pub(super) fn plan<'a>(wanted: Wanted<'a>, printer: &Printer) -> anyhow::Result<Planned<'a>> {
     let flags = wanted.engine;
     let problem = |problem| Err(Refusal::EngineFlags { problem }.into());
-    match (flags.engine, &flags.base_url, &flags.serve) {
-        (Some(Engine::Local), Some(_), _) => problem("`--engine local` asks no server, and `--base-url` names one"),
-        (Some(Engine::Local), _, Some(_)) => problem("`--engine local` asks no server, and `--serve` starts one"),
-        (Some(Engine::Openai), None, None) => problem("`--engine openai` needs `--base-url` or `--serve`"),
-        (_, Some(url), _) => connected(url, wanted, printer),
-        (_, None, Some(command)) => started(command, wanted, printer),
-        (_, None, None) => local(wanted, printer),
-    }
+    let way = match (flags.engine, &flags.base_url, &flags.serve) {
+        (Some(Engine::Local), Some(_), _) => {
+            return problem("`--engine local` asks no server, and `--base-url` names one");
+        }
+        (Some(Engine::Local), _, Some(_)) => {
+            return problem("`--engine local` asks no server, and `--serve` starts one");
+        }
+        (Some(Engine::Openai), None, None) => {
+            return problem("`--engine openai` needs `--base-url` or `--serve`");
+        }
+        (_, Some(url), _) => Way::Connect(url),
+        (_, None, Some(command)) => {
+            Served::check(command)?;
+            // As in this process: what is only measured may come of strangers.
+            let options = PlanOptions {
+                allow_strangers: true,
+                ..PlanOptions::default()
+            };
+            Way::Start(command, model_plan(&wanted, &options, printer)?)
+        }
+        (_, None, None) => Way::Local(model_plan(&wanted, &PlanOptions::default(), printer)?),
+    };
+    Ok(Planned { wanted, way })
 }
 
-fn expression<'a>(wanted: &Wanted<'a>) -> anyhow::Result<&'a str> {
+fn model_plan(
+    wanted: &Wanted<'_>,
+    options: &PlanOptions,
+    printer: &Printer,
+) -> anyhow::Result<Plan> {
     let problem = "no EXPR was given, and no `--base-url` of a server that runs a model";
-    Ok(wanted.expression.ok_or(Refusal::EngineFlags { problem })?)
+    let expression = wanted.expression.ok_or(Refusal::EngineFlags { problem })?;
+    resolution::model_plan_with(
+        expression,
+        wanted.bindings,
+        wanted.purpose,
+        options,
+        printer,
+    )
+}
+
+impl Planned<'_> {
+    /// Loads the model, or writes it and starts a server, or asks the server that there is.
+    ///
+    /// # Errors
+    ///
+    /// Whatever keeps the model from being loaded, written or served.
+    pub(super) fn open(&self, printer: &Printer) -> anyhow::Result<Ready> {
+        match &self.way {
+            Way::Local(plan) => local(plan, &self.wanted, printer),
+            Way::Connect(url) => connected(url, &self.wanted, printer),
+            Way::Start(command, plan) => started(command, plan, &self.wanted, printer),
+        }
+    }
 }
 
 fn subject(plan: &Plan, wanted: &Wanted<'_>, printer: &Printer) -> anyhow::Result<Subject> {
@@ -84,11 +137,9 @@ fn subject(plan: &Plan, wanted: &Wanted<'_>, printer: &Printer) -> anyhow::Resul
     })
 }
 
-fn local(wanted: &Wanted<'_>, printer: &Printer) -> anyhow::Result<Ready> {
-    let plan =
-        resolution::model_plan(expression(wanted)?, wanted.bindings, wanted.purpose, printer)?;
-    let subject = subject(&plan, wanted, printer)?;
-    let model = model::load(&plan)?;
+fn local(plan: &Plan, wanted: &Wanted<'_>, printer: &Printer) -> anyhow::Result<Ready> {
+    let subject = subject(plan, wanted, printer)?;
+    let model = model::load(plan)?;
     let form = model::prompt_form(&model, wanted.form);
     Ok(Ready {
         generator: Box::new(model::engine(model, wanted.threads)?),
@@ -121,35 +172,31 @@ fn connected(url: &str, wanted: &Wanted<'_>, printer: &Printer) -> anyhow::Resul
     })
 }
 
-fn started(command: &str, wanted: &Wanted<'_>, printer: &Printer) -> anyhow::Result<Ready> {
-    Served::check(command)?;
-    // As in this process: what is only measured may come of strangers.
-    let plan_options = PlanOptions {
-        allow_strangers: true,
-        ..PlanOptions::default()
-    };
-    let plan = resolution::model_plan_with(
-        expression(wanted)?,
-        wanted.bindings,
-        wanted.purpose,
-        &plan_options,
-        printer,
-    )?;
-    let subject = subject(&plan, wanted, printer)?;
+fn started(
+    command: &str,
+    plan: &Plan,
+    wanted: &Wanted<'_>,
+    printer: &Printer,
+) -> anyhow::Result<Ready> {
+    let subject = subject(plan, wanted, printer)?;
     let form = match wanted.form {
         Form::Base => PromptForm::Base,
         Form::Chat => PromptForm::Chat,
-        Form::Auto if has_chat_template(&plan)? => PromptForm::Chat,
+        Form::Auto if has_chat_template(plan)? => PromptForm::Chat,
         Form::Auto => PromptForm::Base,
     };
-    let parent = wanted.engine.serve_dir.clone().unwrap_or_else(std::env::temp_dir);
+    let parent = wanted
+        .engine
+        .serve_dir
+        .clone()
+        .unwrap_or_else(std::env::temp_dir);
     let directory = tempfile::Builder::new()
         .prefix("taskvec-serve-")
         .tempdir_in(&parent)
         .with_context(|| format!("cannot make a directory in `{}`", parent.display()))?;
     // A server may change its directory.
     let path = std::path::absolute(directory.path().join("model"))?;
-    write(&plan, &path, wanted.threads, printer)?;
+    write(plan, &path, wanted.threads, printer)?;
 
     printer.note(format_args!("starting the server: {command}"));
     let options = options(wanted.engine);
@@ -173,7 +220,12 @@ fn started(command: &str, wanted: &Wanted<'_>, printer: &Printer) -> anyhow::Res
     })
 }
 
-fn write(plan: &Plan, path: &std::path::Path, threads: ThreadArgs, printer: &Printer) -> anyhow::Result<()> {
+fn write(
+    plan: &Plan,
+    path: &std::path::Path,
+    threads: ThreadArgs,
+    printer: &Printer,
+) -> anyhow::Result<()> {
     let heeding = Heeding::begin();
     let bar = printer.progress(format!("writing {}", path.display()), 0, Unit::Bytes);
     let written = taskvec_core::write(
@@ -194,7 +246,10 @@ fn write(plan: &Plan, path: &std::path::Path, threads: ThreadArgs, printer: &Pri
 
 /// Whether the checkpoint that gives the tokenizer has a chat template.
 fn has_chat_template(plan: &Plan) -> anyhow::Result<bool> {
-    for file in plan.template().map_or_else(|| Ok(Vec::new()), |template| template.side_files())? {
+    for file in plan
+        .template()
+        .map_or_else(|| Ok(Vec::new()), |template| template.side_files())?
+    {
         match file.name() {
             "chat_template.jinja" => return Ok(true),
             "tokenizer_config.json" => {
@@ -212,7 +267,9 @@ fn has_chat_template(plan: &Plan) -> anyhow::Result<bool> {
 
 fn options(flags: &EngineArgs) -> OpenAiOptions {
     OpenAiOptions {
-        key: std::env::var(&flags.api_key_env).ok().and_then(|key| ApiKey::new(&key)),
+        key: std::env::var(&flags.api_key_env)
+            .ok()
+            .and_then(|key| ApiKey::new(&key)),
         concurrency: flags.concurrency,
         timeout: Duration::from_secs(flags.request_timeout.get()),
         ..OpenAiOptions::default()

@@ -18,23 +18,26 @@ pub(super) const RECORDS: &str = "records.jsonl";
 pub(crate) fn run(arguments: &EvalArgs, printer: &Printer) -> anyhow::Result<()> {
     arguments.threads.limit_pool()?;
     let cells = cells(&arguments.tasks, &arguments.conditions, printer)?;
-    let records = arguments.out.as_deref().map(record_file).transpose()?;
-    let (mut log, certainty) = match &records {
-        Some(path) => (RecordLog::open(path)?, Fingerprint::Content),
-        None => (RecordLog::in_memory(), Fingerprint::Header),
-    };
-    let mut ready = engine::open(
-        &Wanted {
-            expression: arguments.expression.as_deref(),
-            bindings: &arguments.bindings,
-            engine: &arguments.engine,
-            threads: arguments.threads,
-            form: arguments.prompt_form,
-            purpose: "evaluate",
-            certainty,
+    let wanted = Wanted {
+        expression: arguments.expression.as_deref(),
+        bindings: &arguments.bindings,
+        engine: &arguments.engine,
+        threads: arguments.threads,
+        form: arguments.prompt_form,
+        purpose: "evaluate",
+        certainty: match arguments.out {
+            Some(_) => Fingerprint::Content,
+            None => Fingerprint::Header,
         },
-        printer,
-    )?;
+    };
+    let planned = engine::plan(wanted, printer)?;
+    // Before the model is loaded or served, which may take long.
+    let records = arguments.out.as_deref().map(record_file).transpose()?;
+    let mut log = match &records {
+        Some(path) => RecordLog::open(path)?,
+        None => RecordLog::in_memory(),
+    };
+    let mut ready = planned.open(printer)?;
     let options = RunOptions {
         selection: Selection {
             limit: arguments.limit,
@@ -55,7 +58,10 @@ pub(crate) fn run(arguments: &EvalArgs, printer: &Printer) -> anyhow::Result<()>
         .map_err(|error| ready.explain(error))?;
     let fresh = log.records().len() - before;
     let report_records = log.finish()?;
-    if let (true, Some(path)) = (ready.is_taken_at_its_word && fresh < report_records.len(), &records) {
+    if let (true, Some(path)) = (
+        ready.is_taken_at_its_word && fresh < report_records.len(),
+        &records,
+    ) {
         printer.warn(format_args!(
             "{} answers of `{}` were in {} already; where the server runs other weights by now, name another --out",
             report_records.len() - fresh,

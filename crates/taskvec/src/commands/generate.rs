@@ -30,18 +30,16 @@ pub(crate) fn run(arguments: &GenerateArgs, printer: &Printer) -> anyhow::Result
         }
         prompt => prompt.to_owned(),
     };
-    let mut ready = engine::open(
-        &Wanted {
-            expression: arguments.expression.as_deref(),
-            bindings: &arguments.bindings,
-            engine: &arguments.engine,
-            threads: arguments.threads,
-            form,
-            purpose: "generate text",
-            certainty: Fingerprint::Header,
-        },
-        printer,
-    )?;
+    let wanted = Wanted {
+        expression: arguments.expression.as_deref(),
+        bindings: &arguments.bindings,
+        engine: &arguments.engine,
+        threads: arguments.threads,
+        form,
+        purpose: "generate text",
+        certainty: Fingerprint::Header,
+    };
+    let mut ready = engine::plan(wanted, printer)?.open(printer)?;
     let prompt = match ready.form {
         PromptForm::Base => Prompt::Text(text),
         PromptForm::Chat => {
@@ -68,7 +66,9 @@ pub(crate) fn run(arguments: &GenerateArgs, printer: &Printer) -> anyhow::Result
     let completions = ready
         .generator
         .generate(&[request], &mut |_, _| {})
-        .map_err(|error| ready.explain(anyhow::Error::from_boxed(error).context("cannot generate")))?;
+        .map_err(|error| {
+            ready.explain(anyhow::Error::from_boxed(error).context("cannot generate"))
+        })?;
     for completion in completions {
         printer.data(&completion.text)?;
         printer.detail(format_args!(

@@ -19,13 +19,19 @@ fn python() -> Option<PathBuf> {
         return None;
     }
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scripts/serve-env.sh");
-    let made = Command::new("sh").arg(&script).stderr(Stdio::piped()).output().unwrap();
+    let made = Command::new("sh")
+        .arg(&script)
+        .stderr(Stdio::piped())
+        .output()
+        .unwrap();
     assert!(
         made.status.success(),
         "no Python environment to serve from; TASKVEC_OFFLINE=1 skips this test\n{}",
         String::from_utf8_lossy(&made.stderr)
     );
-    Some(PathBuf::from(String::from_utf8(made.stdout).unwrap().trim()))
+    Some(PathBuf::from(
+        String::from_utf8(made.stdout).unwrap().trim(),
+    ))
 }
 
 /// Completion and score of every sample.
@@ -56,25 +62,42 @@ fn a_served_expression_answers_as_it_does_in_this_process() {
     let local = here.output(&format!("-q eval {EXPRESSION} {SAMPLES} --out local.jsonl"));
     assert!(local.status.success(), "{}", here.rendered(&local));
     for form in ["chat", "base"] {
-        let local = here.output(&format!("-q eval {EXPRESSION} {SAMPLES} --prompt-form {form} --out local-{form}.jsonl"));
+        let local = here.output(&format!(
+            "-q eval {EXPRESSION} {SAMPLES} --prompt-form {form} --out local-{form}.jsonl"
+        ));
         assert!(local.status.success(), "{}", here.rendered(&local));
         let served = here.command(&format!("eval {EXPRESSION} {SAMPLES} --prompt-form {form} --concurrency 2 --out served-{form}.jsonl --serve-dir ."))
             .args(["--serve", &serve])
             .output()
             .unwrap();
         assert!(served.status.success(), "{}", here.rendered(&served));
-        assert_eq!(answers(&here.path(&format!("served-{form}.jsonl"))), answers(&here.path(&format!("local-{form}.jsonl"))));
+        assert_eq!(
+            answers(&here.path(&format!("served-{form}.jsonl"))),
+            answers(&here.path(&format!("local-{form}.jsonl")))
+        );
     }
     // The template was seen from outside too.
-    assert_eq!(answers(&here.path("local.jsonl")), answers(&here.path("local-chat.jsonl")));
-    let left: Vec<String> = here.names().into_iter().filter(|name| name.starts_with("taskvec-serve-")).collect();
+    assert_eq!(
+        answers(&here.path("local.jsonl")),
+        answers(&here.path("local-chat.jsonl"))
+    );
+    let left: Vec<String> = here
+        .names()
+        .into_iter()
+        .filter(|name| name.starts_with("taskvec-serve-"))
+        .collect();
     assert!(left.is_empty(), "{left:?}");
 
     let compared = here.output("compare local-chat.jsonl served-chat.jsonl --json");
     let compared: Value = serde_json::from_slice(&compared.stdout).unwrap();
     assert_eq!(compared["rows"][0]["gained"], 0);
     // The weights are known to be the same, whoever ran them.
-    let changed: Vec<&str> = compared["changes"].as_array().unwrap().iter().map(|change| change["what"].as_str().unwrap()).collect();
+    let changed: Vec<&str> = compared["changes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|change| change["what"].as_str().unwrap())
+        .collect();
     assert_eq!(changed, ["engine"]);
 
     // Likelihoods of prompts are what this server does not give.
@@ -85,7 +108,10 @@ fn a_served_expression_answers_as_it_does_in_this_process() {
         .unwrap();
     let said = String::from_utf8_lossy(&refused.stderr);
     assert_eq!(refused.status.code(), Some(1), "{said}");
-    assert!(said.contains("gives no log-probabilities of prompts"), "{said}");
+    assert!(
+        said.contains("gives no log-probabilities of prompts"),
+        "{said}"
+    );
     assert!(said.contains("--engine local"), "{said}");
 }
 
@@ -95,8 +121,14 @@ fn a_server_that_cannot_start_shows_its_last_words() {
     let run = here.output("-q eval micro:target --tasks micro-gsm --limit 1 --serve-dir . --serve 'echo {port}: no GPU for {model} >&2; exit 7'");
     let said = String::from_utf8_lossy(&run.stderr);
     assert_eq!(run.status.code(), Some(1), "{said}");
-    assert!(said.starts_with("error: the server ended with exit status: 7\n  | "), "{said}");
-    assert!(said.contains(": no GPU for ") && said.contains("/model"), "{said}");
+    assert!(
+        said.starts_with("error: the server ended with exit status: 7\n  | "),
+        "{said}"
+    );
+    assert!(
+        said.contains(": no GPU for ") && said.contains("/model"),
+        "{said}"
+    );
     assert!(here.names().is_empty(), "{:?}", here.names());
 }
 
@@ -111,13 +143,23 @@ fn an_interrupted_run_takes_its_server_along() {
     let wait_until = |what: &dyn Fn() -> bool| {
         let begun = Instant::now();
         while !what() {
-            assert!(begun.elapsed() < Duration::from_secs(60), "it did not come to pass");
+            assert!(
+                begun.elapsed() < Duration::from_secs(60),
+                "it did not come to pass"
+            );
             std::thread::sleep(Duration::from_millis(20));
         }
     };
     wait_until(&|| fs::read_to_string(here.path("group")).is_ok_and(|text| text.ends_with('\n')));
     let group = fs::read_to_string(here.path("group")).unwrap();
-    let signal = |name: &str, to: &str| Command::new("kill").args(["-s", name, "--", to]).stderr(Stdio::null()).status().unwrap().success();
+    let signal = |name: &str, to: &str| {
+        Command::new("kill")
+            .args(["-s", name, "--", to])
+            .stderr(Stdio::null())
+            .status()
+            .unwrap()
+            .success()
+    };
     let group = format!("-{}", group.trim());
     assert!(signal("0", &group));
     assert!(signal("INT", &child.id().to_string()));

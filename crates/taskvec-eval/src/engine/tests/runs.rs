@@ -18,9 +18,15 @@ fn run(engine: &mut OpenAi, path: &Path) -> Result<Vec<Record>, Error> {
         expression: "m".to_owned(),
         fingerprint: engine.fingerprint(),
     };
-    let cells = cells(&Registry::standard().select("micro-gsm").unwrap(), &[Condition::Clean]);
+    let cells = cells(
+        &Registry::standard().select("micro-gsm").unwrap(),
+        &[Condition::Clean],
+    );
     let options = RunOptions {
-        selection: Selection { limit: Some(20), ..Selection::test() },
+        selection: Selection {
+            limit: Some(20),
+            ..Selection::test()
+        },
         ..RunOptions::greedy(PromptForm::Chat)
     };
     evaluate(engine, &subject, &cells, &options, &mut log, &mut |_| {})?;
@@ -43,8 +49,13 @@ fn a_failed_request_is_no_wrong_answer_and_the_run_goes_on_later() {
     let mut engine = connect(&server);
     let path = directory.path().join("records.jsonl");
     let error = run(&mut engine, &path).unwrap_err();
-    let Error::Engine { source, .. } = &error else { panic!("{error:?}") };
-    assert!(source.to_string().ends_with("answered 400: out of order"), "{source}");
+    let Error::Engine { source, .. } = &error else {
+        panic!("{error:?}")
+    };
+    assert!(
+        source.to_string().ends_with("answered 400: out of order"),
+        "{source}"
+    );
     let lines = || std::fs::read_to_string(&path).unwrap().lines().count();
     assert_eq!((lines(), answered.load(Ordering::SeqCst)), (7, 7));
 
@@ -53,19 +64,24 @@ fn a_failed_request_is_no_wrong_answer_and_the_run_goes_on_later() {
     assert_eq!((records.len(), answered.load(Ordering::SeqCst)), (20, 20));
     let undisturbed = directory.path().join("undisturbed.jsonl");
     run(&mut engine, &undisturbed).unwrap();
-    assert_eq!(std::fs::read(&path).unwrap(), std::fs::read(&undisturbed).unwrap());
+    assert_eq!(
+        std::fs::read(&path).unwrap(),
+        std::fs::read(&undisturbed).unwrap()
+    );
     assert!(!std::fs::read_to_string(&path).unwrap().contains(KEY));
 }
 
 #[test]
 fn answers_are_used_again_for_the_same_server_and_model_only() {
-    let entry = |id: &str, created: u32, root: &str| {
-        json!({"data": [{"id": id, "created": created, "root": root, "owned_by": "vllm"}]})
-    };
+    let entry = |id: &str, created: u32, root: &str| json!({"data": [{"id": id, "created": created, "root": root, "owned_by": "vllm"}]});
     let fingerprint = |list: Value| {
         let server = Scripted::serve_all(move |_, _| Reply::ok(list.clone()));
         let engine = OpenAi::started(&server.url(), "m", "vllm serve {model}", options()).unwrap();
-        assert!(!engine.describe().contains(&server.url()), "{}", engine.describe());
+        assert!(
+            !engine.describe().contains(&server.url()),
+            "{}",
+            engine.describe()
+        );
         engine.fingerprint()
     };
     let known = fingerprint(entry("m", 1, "/a"));

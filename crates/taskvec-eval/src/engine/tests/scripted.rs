@@ -16,12 +16,17 @@ pub(super) struct Asked {
 
 impl Asked {
     pub(super) fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+        self.headers
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value.as_str())
     }
 
     /// The last message of a chat, or the prompt.
     pub(super) fn text(&self) -> String {
-        let message = self.body["messages"].as_array().and_then(|messages| messages.last());
+        let message = self.body["messages"]
+            .as_array()
+            .and_then(|messages| messages.last());
         let text = message.map_or(&self.body["prompt"], |message| &message["content"]);
         text.as_str().unwrap_or_default().to_owned()
     }
@@ -46,7 +51,11 @@ impl Reply {
     }
 
     pub(super) fn error(status: u16, message: &str) -> Self {
-        Self::Json(status, Vec::new(), serde_json::json!({"error": {"message": message}}))
+        Self::Json(
+            status,
+            Vec::new(),
+            serde_json::json!({"error": {"message": message}}),
+        )
     }
 }
 
@@ -67,7 +76,9 @@ impl Scripted {
         })
     }
 
-    pub(super) fn serve_all(script: impl Fn(&Asked, usize) -> Reply + Send + Sync + 'static) -> Self {
+    pub(super) fn serve_all(
+        script: impl Fn(&Asked, usize) -> Reply + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let asked = Arc::new(Mutex::new(Vec::new()));
@@ -92,7 +103,11 @@ impl Scripted {
     /// The requests so far, those for the list of models left out.
     pub(super) fn asked(&self) -> Vec<Asked> {
         let asked = self.asked.lock().unwrap();
-        asked.iter().filter(|asked| asked.path != "/v1/models").cloned().collect()
+        asked
+            .iter()
+            .filter(|asked| asked.path != "/v1/models")
+            .cloned()
+            .collect()
     }
 }
 
@@ -100,16 +115,29 @@ fn answer(stream: TcpStream, script: &Script, seen: &Mutex<Vec<Asked>>) -> std::
     let mut reader = BufReader::new(stream.try_clone()?);
     let mut line = String::new();
     reader.read_line(&mut line)?;
-    let path = line.split_whitespace().nth(1).unwrap_or_default().to_owned();
+    let path = line
+        .split_whitespace()
+        .nth(1)
+        .unwrap_or_default()
+        .to_owned();
     let mut headers = Vec::new();
     loop {
         let mut line = String::new();
         reader.read_line(&mut line)?;
-        let Some((name, value)) = line.trim_end().split_once(": ") else { break };
+        let Some((name, value)) = line.trim_end().split_once(": ") else {
+            break;
+        };
         headers.push((name.to_ascii_lowercase(), value.to_owned()));
     }
-    let mut asked = Asked { path, headers, body: Value::Null };
-    let length = asked.header("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
+    let mut asked = Asked {
+        path,
+        headers,
+        body: Value::Null,
+    };
+    let length = asked
+        .header("content-length")
+        .and_then(|length| length.parse().ok())
+        .unwrap_or(0);
     let mut body = vec![0; length];
     reader.read_exact(&mut body)?;
     asked.body = serde_json::from_slice(&body).unwrap_or_default();
@@ -124,16 +152,25 @@ fn answer(stream: TcpStream, script: &Script, seen: &Mutex<Vec<Asked>>) -> std::
 
 fn write(mut stream: TcpStream, reply: Reply) -> std::io::Result<()> {
     let head = |status: u16, length: usize, more: &str| {
-        format!("HTTP/1.1 {status} X\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: {length}\r\n{more}\r\n")
+        format!(
+            "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: {length}\r\n{more}\r\n"
+        )
     };
     match reply {
         Reply::Json(status, headers, body) => {
             let body = body.to_string();
-            let more: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+            let more: String = headers
+                .iter()
+                .map(|(name, value)| format!("{name}: {value}\r\n"))
+                .collect();
             stream.write_all(format!("{}{body}", head(status, body.len(), &more)).as_bytes())
         }
-        Reply::Body(status, body) => stream.write_all(format!("{}{body}", head(status, body.len(), "")).as_bytes()),
-        Reply::Cut(body) => stream.write_all(format!("{}{body}", head(200, body.len() + 10, "")).as_bytes()),
+        Reply::Body(status, body) => {
+            stream.write_all(format!("{}{body}", head(status, body.len(), "")).as_bytes())
+        }
+        Reply::Cut(body) => {
+            stream.write_all(format!("{}{body}", head(200, body.len() + 10, "")).as_bytes())
+        }
         Reply::Nothing(wait) => {
             std::thread::sleep(wait);
             Ok(())
