@@ -62,8 +62,10 @@ pub struct OpenAi {
     options: OpenAiOptions,
     model: String,
     catalogue: Catalogue,
-    /// What stands for the server in records.
-    place: String,
+    /// The server's address.
+    address: String,
+    /// The command that started it, which stands for it in records: the address differs from run to run.
+    started_by: Option<String>,
     form: Option<Form>,
 }
 
@@ -99,7 +101,7 @@ impl OpenAi {
         let mut engine = Self::open(base_url, options, |catalogue, _| {
             Ok(catalogue.only_of_kind().unwrap_or(model).to_owned())
         })?;
-        engine.place = command.to_owned();
+        engine.started_by = Some(command.to_owned());
         Ok(engine)
     }
 
@@ -109,7 +111,7 @@ impl OpenAi {
         choose: impl FnOnce(&Catalogue, &str) -> Result<String, ServerError>,
     ) -> Result<Self, ServerError> {
         let base = BaseUrl::parse(base_url)?;
-        let place = base.to_string();
+        let address = base.to_string();
         let client = Client::new(
             base,
             options.key.clone(),
@@ -126,13 +128,14 @@ impl OpenAi {
             })
         });
         let catalogue = Catalogue::of(&url, listed)?;
-        let model = choose(&catalogue, &place)?;
+        let model = choose(&catalogue, &address)?;
         Ok(Self {
             client,
             options,
             model,
             catalogue,
-            place,
+            address,
+            started_by: None,
             form: None,
         })
     }
@@ -155,7 +158,8 @@ impl OpenAi {
     /// fingerprint, unless it tells their path, size or number.
     #[must_use]
     pub fn fingerprint(&self) -> String {
-        let known = json!([self.place, self.model, self.catalogue.said_of(&self.model)]);
+        let server = self.started_by.as_ref().unwrap_or(&self.address);
+        let known = json!([server, self.model, self.catalogue.said_of(&self.model)]);
         let digest = Sha256::digest(known.to_string());
         digest.iter().map(|byte| format!("{byte:02x}")).collect()
     }
@@ -209,7 +213,7 @@ impl OpenAi {
             });
         }
         let (path, body) =
-            protocol::completion_request(&self.place, self.catalogue.kind, &self.model, request)?;
+            protocol::completion_request(&self.address, self.catalogue.kind, &self.model, request)?;
         let url = self.client.base.path(path);
         let answer = patient.ask(index, || self.client.post(&url, &body))?;
         protocol::completion(&url, request, &answer.body)
@@ -292,17 +296,14 @@ impl Generator for OpenAi {
     /// The protocol, the server's make, its address and the model's name there; for a server that was started here,
     /// the command instead of the address.
     fn describe(&self) -> String {
-        format!(
-            "taskvec {} openai ({}, {}, {})",
-            env!("CARGO_PKG_VERSION"),
-            self.catalogue.kind.name(),
-            self.place,
-            if self.place.contains("://") {
-                self.model.as_str()
-            } else {
-                "written expression"
-            },
-        )
+        let (version, kind) = (env!("CARGO_PKG_VERSION"), self.catalogue.kind.name());
+        match &self.started_by {
+            Some(command) => format!("taskvec {version} openai ({kind}, `{command}`)"),
+            None => format!(
+                "taskvec {version} openai ({kind}, {}, {})",
+                self.address, self.model
+            ),
+        }
     }
 
     fn generate(
@@ -332,7 +333,7 @@ impl Generator for OpenAi {
         for (index, request) in requests.iter().enumerate() {
             let Prompt::Text(prompt) = &request.prompt else {
                 return Err(ServerError::ChatLikelihood {
-                    url: self.place.clone(),
+                    url: self.address.clone(),
                 }
                 .into());
             };
