@@ -1,6 +1,7 @@
 //! What can go wrong in an evaluation.
 
 use crate::condition::Condition;
+use crate::engine::ServerError;
 use crate::generator::EngineError;
 use std::path::PathBuf;
 
@@ -128,6 +129,39 @@ pub enum Error {
         /// The document.
         document: String,
     },
+    /// A record file without a record.
+    #[error("there are no records in `{}`", path.display())]
+    NoRecords {
+        /// The record file.
+        path: PathBuf,
+    },
+    /// Records of several models where those of one are needed.
+    #[error("the {run} run has records of {} models: {}", models.len(), backticked(models))]
+    SeveralModels {
+        /// `first` or `second`.
+        run: &'static str,
+        /// Their labels.
+        models: Vec<String>,
+    },
+    /// A label that no record has.
+    #[error(
+        "the {run} run has no records of `{model}`: it has {}",
+        backticked(models)
+    )]
+    NoSuchModel {
+        /// `first` or `second`.
+        run: &'static str,
+        /// What was asked for.
+        model: String,
+        /// The labels that there are.
+        models: Vec<String>,
+    },
+    /// Two runs without a question in common.
+    #[error("the runs share no samples{}", in_lines(reasons))]
+    NothingShared {
+        /// What keeps them apart, a sentence for each task.
+        reasons: Vec<String>,
+    },
     /// Two models that were not asked the same, so that no paired test applies.
     #[error(
         "`{model}` and `{baseline}` were asked different documents of `{task}` under condition `{condition}`: \
@@ -151,6 +185,18 @@ pub enum Error {
 
 /// A result whose error is this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+fn backticked(names: &[String]) -> String {
+    let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    names.join(", ")
+}
+
+fn in_lines(sentences: &[String]) -> String {
+    sentences
+        .iter()
+        .map(|sentence| format!("\n  {sentence}"))
+        .collect()
+}
 
 fn names(conditions: &[Condition]) -> String {
     conditions
@@ -180,9 +226,21 @@ impl Error {
                 "only a torn last line is repaired by itself; mend or remove `{}`",
                 path.display()
             )),
-            Self::Engine { .. } => {
-                Some("what was finished is in the records; run again to go on".to_owned())
+            Self::Engine { source, .. } => {
+                let kept = "what was finished is in the records; run again to go on";
+                let advice = source.downcast_ref().and_then(ServerError::hint);
+                Some(advice.map_or_else(|| kept.to_owned(), |advice| format!("{advice}; {kept}")))
             }
+            Self::NoRecords { .. } => {
+                Some("`taskvec eval --out PATH` keeps a record of every sample".to_owned())
+            }
+            Self::SeveralModels { .. } | Self::NoSuchModel { .. } => {
+                Some("name the one to compare with `--first-model` or `--second-model`".to_owned())
+            }
+            Self::NothingShared { .. } => Some(
+                "evaluate both on the same tasks and conditions, with the same seed and limit"
+                    .to_owned(),
+            ),
             Self::ResultCount { .. } => Some("this is a defect of the engine".to_owned()),
             Self::Likelihood { .. } => Some(
                 "the weights probably hold NaN or infinity; `inspect` shows in which tensor"

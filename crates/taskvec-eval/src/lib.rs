@@ -6,7 +6,9 @@
 //! one may be, and a [`Report`] is the table. Not covered: tensors and tokens; a language model is whatever
 //! implements [`Generator`].
 
+pub mod comparison;
 pub mod condition;
+pub mod engine;
 mod error;
 pub mod extraction;
 pub mod generator;
@@ -18,6 +20,7 @@ mod split;
 pub mod statistics;
 pub mod task;
 
+pub use comparison::Comparison;
 pub use condition::Condition;
 pub use error::{Error, Result};
 pub use generator::Generator;

@@ -15,6 +15,7 @@ use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
 
 use taskvec_core::expression::ExpressionError;
+use taskvec_eval::engine::{ServeError, ServerError};
 
 use crate::printer::Printer;
 
@@ -74,6 +75,12 @@ pub(crate) enum Refusal {
         conditions: Vec<String>,
         /// The task's conditions.
         known: Vec<String>,
+    },
+    /// Flags about engines that contradict one another.
+    #[error("{problem}")]
+    EngineFlags {
+        /// What does not fit.
+        problem: &'static str,
     },
     /// One name bound to two references.
     #[error("`{name}` is bound twice: to `{first}` and to `{second}`")]
@@ -162,7 +169,10 @@ impl Refusal {
             Self::NamesBesideFile { .. } => {
                 Some("leave `--let` out, or write the paths into the file".to_owned())
             }
-            Self::BoundTwice { .. } | Self::NothingToDraw { .. } | Self::Interrupted { .. } => None,
+            Self::EngineFlags { .. }
+            | Self::BoundTwice { .. }
+            | Self::NothingToDraw { .. }
+            | Self::Interrupted { .. } => None,
         }
     }
 
@@ -170,6 +180,7 @@ impl Refusal {
         match self {
             Self::Interrupted { .. } => Status::Interrupted,
             Self::UnknownName { .. }
+            | Self::EngineFlags { .. }
             | Self::NoCondition { .. }
             | Self::NamesBesideFile { .. }
             | Self::NothingToDraw { .. }
@@ -270,6 +281,8 @@ fn hint(error: &anyhow::Error) -> Option<String> {
             .or_else(|| cause.downcast_ref::<taskvec_core::Error>()?.hint())
             .or_else(|| cause.downcast_ref::<ExpressionError>()?.hint())
             .or_else(|| cause.downcast_ref::<taskvec_eval::Error>()?.hint())
+            .or_else(|| cause.downcast_ref::<ServerError>()?.hint())
+            .or_else(|| cause.downcast_ref::<ServeError>()?.hint())
             .or_else(|| cause.downcast_ref::<taskvec_lm::Error>()?.hint())
     })
 }

@@ -146,12 +146,28 @@ pub(crate) fn model_plan(
     purpose: &'static str,
     printer: &Printer,
 ) -> anyhow::Result<Plan> {
-    let plan = plan(
+    model_plan_with(
         expression,
-        &self::bindings(bindings)?,
+        bindings,
+        purpose,
         &PlanOptions::default(),
         printer,
-    )?;
+    )
+}
+
+/// As [`model_plan`], with options of its own.
+///
+/// # Errors
+///
+/// As [`model_plan`].
+pub(crate) fn model_plan_with(
+    expression: &str,
+    bindings: &BindingArgs,
+    purpose: &'static str,
+    options: &PlanOptions,
+    printer: &Printer,
+) -> anyhow::Result<Plan> {
+    let plan = plan(expression, &self::bindings(bindings)?, options, printer)?;
     if plan.kind() != Kind::Model {
         return Err(Refusal::NotAModel {
             expression: plan.expression().to_string(),

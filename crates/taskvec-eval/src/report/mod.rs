@@ -6,7 +6,7 @@
 
 mod build;
 mod conclusion;
-mod render;
+pub(crate) mod render;
 mod table;
 
 #[cfg(test)]

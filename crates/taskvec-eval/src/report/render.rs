@@ -123,7 +123,7 @@ fn distinct<T: PartialEq>(values: impl Iterator<Item = T>) -> Vec<T> {
     seen
 }
 
-fn title(task: &str, condition: Condition) -> String {
+pub(crate) fn title(task: &str, condition: Condition) -> String {
     match condition {
         Condition::Clean => task.to_owned(),
         _ => format!("{task} {condition}"),
@@ -173,12 +173,12 @@ fn detail(row: &Row) -> Vec<String> {
 }
 
 /// A share in percent, one decimal.
-pub(super) fn percent(share: f64) -> String {
+pub(crate) fn percent(share: f64) -> String {
     format!("{:.1}", 100.0 * share)
 }
 
 /// A difference of shares in points, one decimal, always signed; what rounds to zero has no minus.
-pub(super) fn points(difference: f64) -> String {
+pub(crate) fn points(difference: f64) -> String {
     let text = format!("{:+.1}", 100.0 * difference);
     if text == "-0.0" {
         "+0.0".to_owned()
@@ -188,7 +188,7 @@ pub(super) fn points(difference: f64) -> String {
 }
 
 /// Three decimals, or `<0.001`.
-pub(super) fn p_value(p: f64) -> String {
+pub(crate) fn p_value(p: f64) -> String {
     if p < 0.001 {
         "<0.001".to_owned()
     } else {

@@ -7,6 +7,7 @@
 mod evaluate;
 mod ledger;
 mod log;
+mod read;
 mod record;
 mod sample;
 
@@ -15,4 +16,5 @@ mod tests;
 
 pub use evaluate::{Cell, Progress, RunOptions, Subject, cells, evaluate};
 pub use log::RecordLog;
+pub use read::read_records;
 pub use record::{Record, Request, prompt_hash};

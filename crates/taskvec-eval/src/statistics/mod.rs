@@ -4,12 +4,14 @@
 //! only as far as nobody wrote them in pairs; with several samples of one document they are not.
 //! Not covered: effects of the choice of prompt, and of training seeds, which no number of documents shows.
 
+mod bootstrap;
 mod comparison;
 mod interval;
 mod mean;
 mod paired;
 mod pass_at_k;
 
+pub use bootstrap::bootstrap_mean;
 pub use comparison::holm;
 pub use interval::{Interval, Z_95, wilson};
 pub use mean::{Mean, mean};

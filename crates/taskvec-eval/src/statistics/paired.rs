@@ -3,8 +3,8 @@
 //! Questions that both get right, or both wrong, say little about which is better; pairing makes use of
 //! that and is far sharper than two intervals side by side.
 
+use super::bootstrap::bootstrap_mean;
 use super::interval::{Interval, wilson};
-use crate::random::Random;
 
 /// How two models, a first and a second, did on the same documents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -129,33 +129,14 @@ pub fn mcnemar_exact(counts: PairedCounts) -> f64 {
     (2.0 * tail * log_largest.exp()).min(1.0)
 }
 
-/// The 95 % percentile interval of the mean of first − second, by resampling documents.
+/// The 95 % interval of the mean of first − second, by resampling documents: [`bootstrap_mean`] of the differences.
 ///
-/// Efron and Tibshirani 1993, "An Introduction to the Bootstrap", section 13.3, with pairs kept together.
 /// For scores that are not just right or wrong, where [`newcombe_paired`] does not apply. `None` where there
-/// are no pairs or no resamples. The ends are order statistics, the interval therefore the same on every
-/// platform.
+/// are no pairs or no resamples.
 #[must_use]
 pub fn paired_bootstrap(pairs: &[(f64, f64)], resamples: usize, seed: u64) -> Option<Interval> {
-    if pairs.is_empty() || resamples == 0 {
-        return None;
-    }
     let differences: Vec<f64> = pairs.iter().map(|(first, second)| first - second).collect();
-    let mut means: Vec<f64> = (0..resamples)
-        .map(|resample| {
-            let mut random = Random::derive(&[seed, resample as u64]);
-            let sum: f64 = (0..differences.len())
-                .map(|_| differences[random.below(differences.len())])
-                .sum();
-            sum / differences.len() as f64
-        })
-        .collect();
-    means.sort_by(f64::total_cmp);
-    let tail = (resamples as f64 * 0.025) as usize;
-    Some(Interval {
-        low: means[tail],
-        high: means[resamples - 1 - tail],
-    })
+    bootstrap_mean(&differences, resamples, seed)
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use taskvec_eval::Condition;
 
+use super::engine::EngineArgs;
 use super::weights::{BindingArgs, ThreadArgs};
 
 /// Measure a model on benchmarks
@@ -13,7 +14,7 @@ use super::weights::{BindingArgs, ThreadArgs};
 pub(crate) struct EvalArgs {
     /// The model
     #[arg(value_name = "EXPR")]
-    pub(crate) expression: String,
+    pub(crate) expression: Option<String>,
     /// Benchmarks, separated by commas; `micro` is all of the micro world
     #[arg(long, value_name = "NAMES")]
     pub(crate) tasks: String,
@@ -40,13 +41,12 @@ pub(crate) struct EvalArgs {
     /// Print one JSON object instead of a table
     #[arg(long)]
     pub(crate) json: bool,
-    /// What runs the model
-    #[arg(long, value_name = "NAME", default_value = "local")]
-    pub(crate) engine: Engine,
     #[command(flatten)]
     pub(crate) bindings: BindingArgs,
     #[command(flatten)]
     pub(crate) threads: ThreadArgs,
+    #[command(flatten)]
+    pub(crate) engine: EngineArgs,
 }
 
 /// How questions are put to a model.
@@ -55,10 +55,4 @@ pub(crate) enum Form {
     Auto,
     Base,
     Chat,
-}
-
-/// What runs a model.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Engine {
-    Local,
 }

@@ -1,5 +1,6 @@
 use clap::Args;
 
+use super::engine::EngineArgs;
 use super::weights::{BindingArgs, ThreadArgs};
 
 /// Let a model answer a prompt
@@ -12,7 +13,7 @@ use super::weights::{BindingArgs, ThreadArgs};
 pub(crate) struct GenerateArgs {
     /// The model
     #[arg(value_name = "EXPR")]
-    pub(crate) expression: String,
+    pub(crate) expression: Option<String>,
     /// What to answer; `-` reads it from stdin
     #[arg(short, long, value_name = "TEXT")]
     pub(crate) prompt: String,
@@ -47,4 +48,6 @@ pub(crate) struct GenerateArgs {
     pub(crate) bindings: BindingArgs,
     #[command(flatten)]
     pub(crate) threads: ThreadArgs,
+    #[command(flatten)]
+    pub(crate) engine: EngineArgs,
 }

@@ -5,7 +5,9 @@
 
 pub(crate) mod apply;
 pub(crate) mod check;
+pub(crate) mod compare;
 pub(crate) mod demo;
+pub(crate) mod engine;
 pub(crate) mod eval;
 pub(crate) mod extract;
 pub(crate) mod generate;
@@ -58,6 +60,7 @@ pub(crate) enum Command {
     Inspect(inspect::InspectArgs),
     Generate(generate::GenerateArgs),
     Eval(eval::EvalArgs),
+    Compare(compare::CompareArgs),
     Sft(sft::SftArgs),
     Grpo(grpo::GrpoArgs),
     Micro(micro::MicroArgs),

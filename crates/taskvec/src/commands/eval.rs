@@ -5,52 +5,71 @@ use taskvec_eval::run::{self, Cell, RecordLog, RunOptions, Subject};
 use taskvec_eval::task::Selection;
 use taskvec_eval::{Condition, Generator, Registry, Report};
 
-use super::model::{self, Fingerprint};
-use crate::args::eval::{Engine, EvalArgs};
+use super::engine::{self, Wanted};
+use super::model::Fingerprint;
+use crate::args::eval::EvalArgs;
 use crate::failure::Refusal;
 use crate::interruption::Farewell;
 use crate::printer::{Align, Printer, Progress, Table, Unit};
-use crate::resolution;
 
 /// The record file in a directory that `--out` names.
-const RECORDS: &str = "records.jsonl";
+pub(super) const RECORDS: &str = "records.jsonl";
 
 pub(crate) fn run(arguments: &EvalArgs, printer: &Printer) -> anyhow::Result<()> {
     arguments.threads.limit_pool()?;
-    let Engine::Local = arguments.engine;
     let cells = cells(&arguments.tasks, &arguments.conditions, printer)?;
-    let purpose = "evaluate";
-    let plan =
-        resolution::model_plan(&arguments.expression, &arguments.bindings, purpose, printer)?;
+    let wanted = Wanted {
+        expression: arguments.expression.as_deref(),
+        bindings: &arguments.bindings,
+        engine: &arguments.engine,
+        threads: arguments.threads,
+        form: arguments.prompt_form,
+        purpose: "evaluate",
+        certainty: match arguments.out {
+            Some(_) => Fingerprint::Content,
+            None => Fingerprint::Header,
+        },
+    };
+    let planned = engine::plan(wanted, printer)?;
+    // Before the model is loaded or served, which may take long.
     let records = arguments.out.as_deref().map(record_file).transpose()?;
-    let (mut log, certainty) = match &records {
-        Some(path) => (RecordLog::open(path)?, Fingerprint::Content),
-        None => (RecordLog::in_memory(), Fingerprint::Header),
+    let mut log = match &records {
+        Some(path) => RecordLog::open(path)?,
+        None => RecordLog::in_memory(),
     };
-    let expression = plan.expression().to_string();
-    let subject = Subject {
-        model: expression.clone(),
-        fingerprint: model::fingerprint(&plan, certainty, printer)?,
-        expression,
-    };
-    let model = model::load(&plan)?;
+    let mut ready = planned.open(printer)?;
     let options = RunOptions {
         selection: Selection {
             limit: arguments.limit,
             seed: arguments.seed,
             ..Selection::test()
         },
-        ..RunOptions::greedy(model::prompt_form(&model, arguments.prompt_form))
+        ..RunOptions::greedy(ready.form)
     };
-    let mut engine = model::engine(model, arguments.threads)?;
     let _farewell = records.as_ref().map(|path| {
         Farewell::set(format!(
             "interrupted: finished samples are kept in `{}`; run the same command to go on",
             path.display()
         ))
     });
-    evaluate(&mut engine, &subject, &cells, &options, &mut log, printer)?;
-    let report = Report::build(&log.finish()?, None)?;
+    let before = log.records().len();
+    let (generator, subject) = (&mut *ready.generator, &ready.subject);
+    evaluate(generator, subject, &cells, &options, &mut log, printer)
+        .map_err(|error| ready.explain(error))?;
+    let fresh = log.records().len() - before;
+    let report_records = log.finish()?;
+    if let (true, Some(path)) = (
+        ready.is_taken_at_its_word && fresh < report_records.len(),
+        &records,
+    ) {
+        printer.warn(format_args!(
+            "{} answers of `{}` were in {} already; where the server runs other weights by now, name another --out",
+            report_records.len() - fresh,
+            ready.subject.model,
+            path.display()
+        ));
+    }
+    let report = Report::build(&report_records, None)?;
     if let Some(path) = &records {
         printer.note(format_args!("every sample is in {}", path.display()));
     }
@@ -58,7 +77,7 @@ pub(crate) fn run(arguments: &EvalArgs, printer: &Printer) -> anyhow::Result<()>
         return printer.json(&Document {
             command: "taskvec eval",
             taskvec: env!("CARGO_PKG_VERSION"),
-            engine: engine.describe(),
+            engine: ready.generator.describe(),
             report: &report,
         });
     }

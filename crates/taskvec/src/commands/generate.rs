@@ -1,22 +1,17 @@
 use std::io::Read;
 
 use anyhow::Context;
-use taskvec_eval::Generator;
 use taskvec_eval::generator::{GenerateRequest, Message, Prompt, Sampling};
 use taskvec_eval::task::PromptForm;
 
-use super::model;
+use super::engine::{self, Wanted};
+use super::model::Fingerprint;
 use crate::args::eval::Form;
 use crate::args::generate::GenerateArgs;
 use crate::printer::Printer;
-use crate::resolution;
 
 pub(crate) fn run(arguments: &GenerateArgs, printer: &Printer) -> anyhow::Result<()> {
     arguments.threads.limit_pool()?;
-    let purpose = "generate text";
-    let plan =
-        resolution::model_plan(&arguments.expression, &arguments.bindings, purpose, printer)?;
-    let model = model::load(&plan)?;
     let form = match (
         arguments.chat || arguments.system.is_some(),
         arguments.no_chat,
@@ -35,7 +30,17 @@ pub(crate) fn run(arguments: &GenerateArgs, printer: &Printer) -> anyhow::Result
         }
         prompt => prompt.to_owned(),
     };
-    let prompt = match model::prompt_form(&model, form) {
+    let wanted = Wanted {
+        expression: arguments.expression.as_deref(),
+        bindings: &arguments.bindings,
+        engine: &arguments.engine,
+        threads: arguments.threads,
+        form,
+        purpose: "generate text",
+        certainty: Fingerprint::Header,
+    };
+    let mut ready = engine::plan(wanted, printer)?.open(printer)?;
+    let prompt = match ready.form {
         PromptForm::Base => Prompt::Text(text),
         PromptForm::Chat => {
             let system = arguments.system.iter().map(Message::system);
@@ -53,11 +58,17 @@ pub(crate) fn run(arguments: &GenerateArgs, printer: &Printer) -> anyhow::Result
             seed: arguments.seed,
         },
     };
-    let mut engine = model::engine(model, arguments.threads)?;
-    printer.detail(format_args!("{}: {}", engine.describe(), plan.expression()));
-    let completions = engine
+    printer.detail(format_args!(
+        "{}: {}",
+        ready.generator.describe(),
+        ready.subject.expression
+    ));
+    let completions = ready
+        .generator
         .generate(&[request], &mut |_, _| {})
-        .map_err(|error| anyhow::Error::from_boxed(error).context("cannot generate"))?;
+        .map_err(|error| {
+            ready.explain(anyhow::Error::from_boxed(error).context("cannot generate"))
+        })?;
     for completion in completions {
         printer.data(&completion.text)?;
         printer.detail(format_args!(

@@ -2,7 +2,9 @@
 
 mod apply;
 mod check;
+mod compare;
 mod demo;
+mod engine;
 mod eval;
 mod extract;
 mod generate;
@@ -45,6 +47,7 @@ pub(crate) fn run(command: &Command, printer: &Printer) -> anyhow::Result<()> {
         Command::Inspect(arguments) => inspect::run(arguments, printer),
         Command::Generate(arguments) => generate::run(arguments, printer),
         Command::Eval(arguments) => eval::run(arguments, printer),
+        Command::Compare(arguments) => compare::run(arguments, printer),
         Command::Sft(arguments) => sft::run(arguments, printer),
         Command::Grpo(arguments) => grpo::run(arguments, printer),
         Command::Micro(arguments) => micro::run(&arguments.command, printer),

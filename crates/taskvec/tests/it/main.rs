@@ -6,6 +6,8 @@
 )]
 
 mod checkpoint;
+mod compare;
+mod engine;
 mod examples;
 mod inspect;
 mod interruption;

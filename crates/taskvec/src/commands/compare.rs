@@ -1,0 +1,87 @@
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use taskvec_eval::Comparison;
+use taskvec_eval::comparison::{Change, Example, records_of};
+use taskvec_eval::run::{Record, read_records};
+
+use super::eval::RECORDS;
+use crate::args::compare::CompareArgs;
+use crate::printer::{Align, Printer, Table};
+
+pub(crate) fn run(arguments: &CompareArgs, printer: &Printer) -> anyhow::Result<()> {
+    let first = records("first", &arguments.first, arguments.first_model.as_deref())?;
+    let second = records(
+        "second",
+        &arguments.second,
+        arguments.second_model.as_deref(),
+    )?;
+    let comparison = Comparison::build(&first, &second, arguments.examples)?;
+    for reason in &comparison.left_out {
+        printer.warn(format_args!("{reason}: not compared"));
+    }
+    if arguments.json {
+        return printer.json(&Document {
+            command: "taskvec compare",
+            taskvec: env!("CARGO_PKG_VERSION"),
+            comparison: &comparison,
+        });
+    }
+    if !comparison.changes.is_empty() {
+        printer.table(&changes(&comparison.changes))?;
+        printer.data("")?;
+    }
+    printer.table(&Table::from(&comparison.table()))?;
+    for line in comparison.legend() {
+        printer.note(line);
+    }
+    for (heading, examples) in [("gained", &comparison.gained), ("lost", &comparison.lost)] {
+        show(heading, examples, printer)?;
+    }
+    Ok(())
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Document<'a> {
+    command: &'static str,
+    taskvec: &'static str,
+    #[serde(flatten)]
+    comparison: &'a Comparison,
+}
+
+fn records(run: &'static str, path: &Path, model: Option<&str>) -> anyhow::Result<Vec<Record>> {
+    let file = if path.is_dir() {
+        path.join(RECORDS)
+    } else {
+        PathBuf::from(path)
+    };
+    Ok(records_of(run, read_records(&file)?, model)?)
+}
+
+fn changes(changes: &[Change]) -> Table {
+    let columns = ["changed", "first", "second"].map(|heading| (heading, Align::Left));
+    let mut table = Table::new(columns);
+    let joined = |values: &[String]| values.join("; ");
+    for change in changes {
+        let cells = [joined(&change.first), joined(&change.second)];
+        let cells = match change.what {
+            // A hash says all it has to say in its beginning.
+            "weights" => cells.map(|cell| cell.chars().take(12).collect()),
+            _ => cells,
+        };
+        let [first, second] = cells;
+        table.row([change.what.to_owned(), first, second]);
+    }
+    table
+}
+
+fn show(heading: &str, examples: &[Example], printer: &Printer) -> anyhow::Result<()> {
+    for example in examples {
+        printer.data(format_args!(
+            "\n{heading}: {}",
+            example.to_text().trim_end()
+        ))?;
+    }
+    Ok(())
+}
