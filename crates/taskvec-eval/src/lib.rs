@@ -14,6 +14,7 @@ pub mod micro;
 pub mod random;
 pub mod report;
 pub mod run;
+pub mod sandbox;
 mod split;
 pub mod statistics;
 pub mod task;
