@@ -31,7 +31,9 @@ pub enum SandboxError {
         reason: String,
     },
     /// The kernel, or what stands above it, forbids every way of building the sandbox.
-    #[error("this machine cannot isolate generated code\n  namespaces: {namespaces}\n  Landlock: {landlock}")]
+    #[error(
+        "this machine cannot isolate generated code\n  namespaces: {namespaces}\n  Landlock: {landlock}"
+    )]
     Forbidden {
         /// Why the first way failed.
         namespaces: String,

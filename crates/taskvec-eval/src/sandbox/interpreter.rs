@@ -75,13 +75,18 @@ impl Interpreter {
             .map_err(|error| refuse(format!("its answer cannot be read: {error}")))?;
         if interpreter.version < OLDEST {
             let [major, minor, _] = interpreter.version;
-            return Err(refuse(format!("it is Python {major}.{minor}, expected 3.8 or newer")));
+            return Err(refuse(format!(
+                "it is Python {major}.{minor}, expected 3.8 or newer"
+            )));
         }
         Ok(interpreter)
     }
 
     /// Everything that is read-only and visible.
-    #[cfg(target_os = "linux")]
+    #[cfg(all(
+        target_os = "linux",
+        any(target_arch = "x86_64", target_arch = "aarch64")
+    ))]
     pub(super) fn visible(&self) -> impl Iterator<Item = &Path> {
         std::iter::once(&self.executable)
             .chain(&self.directories)

@@ -6,7 +6,8 @@ use std::time::Duration;
 /// What a program may use. Of CPU time it may use the wall time, rounded up to a second, and one second more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
-    /// From the moment that the program's text reaches its interpreter to the end of the test.
+    /// From the moment that the program's text reaches its interpreter to the end of the test, less what the
+    /// interpreters spend waiting for a processor while others use it; but never more than ten times this.
     pub wall_time: Duration,
     /// For starting the interpreters, which a busy machine can make slow; not counted in `wall_time`.
     pub start_time: Duration,
@@ -20,7 +21,15 @@ pub struct Limits {
     pub answer_bytes: u64,
 }
 
+/// How many times the wall time may pass on a machine that is busy with other things.
+pub(super) const PATIENCE: u32 = 10;
+
 impl Limits {
+    /// After which there must be an answer.
+    pub(super) fn longest(&self) -> Duration {
+        self.start_time + self.wall_time * PATIENCE
+    }
+
     /// For HumanEval: the reference's 3 seconds. The reference has no limit on memory; no canonical solution needs a
     /// tenth of this one.
     #[must_use]

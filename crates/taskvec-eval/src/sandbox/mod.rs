@@ -28,7 +28,10 @@
 
 mod error;
 mod interpreter;
-#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+#[cfg(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
 mod launcher;
 mod limits;
 mod protocol;
@@ -54,9 +57,15 @@ pub fn run_if_launcher() {
     if std::env::args_os().nth(1).as_deref() != Some(protocol::ARGUMENT.as_ref()) {
         return;
     }
-    #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+    #[cfg(all(
+        target_os = "linux",
+        any(target_arch = "x86_64", target_arch = "aarch64")
+    ))]
     let code = i32::from(launcher::serve().is_err());
-    #[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]
+    #[cfg(not(all(
+        target_os = "linux",
+        any(target_arch = "x86_64", target_arch = "aarch64")
+    )))]
     let code = 1;
     #[allow(clippy::exit, reason = "a launcher has nothing to return to")]
     std::process::exit(code)

@@ -9,7 +9,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 /// What the launcher itself may need besides the times that it allows to others.
-const OWN_TIME: Duration = Duration::from_secs(30);
+const OWN_TIME: Duration = Duration::from_secs(60);
 
 pub(super) fn check_platform() -> Result<(), SandboxError> {
     let (system, architecture) = (std::env::consts::OS, std::env::consts::ARCH);
@@ -23,7 +23,8 @@ pub(super) fn check_platform() -> Result<(), SandboxError> {
 
 pub(super) fn ask(launcher: &Path, request: &Request) -> Result<Response, SandboxError> {
     let failed = |reason: String| SandboxError::Launcher { reason };
-    let text = serde_json::to_vec(request).map_err(|error| failed(format!("cannot be asked: {error}")))?;
+    let text =
+        serde_json::to_vec(request).map_err(|error| failed(format!("cannot be asked: {error}")))?;
     let mut command = Command::new(launcher);
     command
         .arg(ARGUMENT)
@@ -34,14 +35,22 @@ pub(super) fn ask(launcher: &Path, request: &Request) -> Result<Response, Sandbo
     // An interrupt from the terminal is for the caller, who may want to finish what is running.
     #[cfg(unix)]
     std::os::unix::process::CommandExt::process_group(&mut command, 0);
-    let mut child = command.spawn().map_err(|error| failed(format!("`{}` cannot be started: {error}", launcher.display())))?;
+    let mut child = command.spawn().map_err(|error| {
+        failed(format!(
+            "`{}` cannot be started: {error}",
+            launcher.display()
+        ))
+    })?;
     let answer = converse(&mut child, text, request);
     if answer.is_err() {
         let _ = child.kill();
     }
-    let status = child.wait().map_err(|error| failed(format!("is lost: {error}")))?;
+    let status = child
+        .wait()
+        .map_err(|error| failed(format!("is lost: {error}")))?;
     let answer = answer.map_err(failed)?;
-    serde_json::from_slice(&answer).map_err(|_| failed(format!("ended without an answer: {status}")))
+    serde_json::from_slice(&answer)
+        .map_err(|_| failed(format!("ended without an answer: {status}")))
 }
 
 fn converse(child: &mut Child, text: Vec<u8>, request: &Request) -> Result<Vec<u8>, String> {
@@ -58,7 +67,7 @@ fn converse(child: &mut Child, text: Vec<u8>, request: &Request) -> Result<Vec<u
         let _ = sender.send(result);
     });
     let limits = &request.limits;
-    match receiver.recv_timeout(limits.start_time + limits.wall_time + OWN_TIME) {
+    match receiver.recv_timeout(limits.longest() + OWN_TIME) {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(error)) => Err(format!("cannot be heard: {error}")),
         Err(_) => Err("does not answer".to_owned()),

@@ -21,12 +21,19 @@ struct Problem {
 fn problems() -> Vec<Problem> {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/HumanEval.jsonl.gz");
     let mut text = String::new();
-    flate2::read::GzDecoder::new(std::fs::File::open(path).unwrap()).read_to_string(&mut text).unwrap();
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    flate2::read::GzDecoder::new(std::fs::File::open(path).unwrap())
+        .read_to_string(&mut text)
+        .unwrap();
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
 }
 
 /// The verdicts on `completion` of every problem, by two threads.
-fn judge_all(isolation: Isolation, completion: impl Fn(&Problem) -> String + Sync) -> Vec<(String, Verdict)> {
+fn judge_all(
+    isolation: Isolation,
+    completion: impl Fn(&Problem) -> String + Sync,
+) -> Vec<(String, Verdict)> {
     let problems = problems();
     let (next, verdicts) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     let sandbox = sandbox(isolation);
@@ -43,25 +50,36 @@ fn judge_all(isolation: Isolation, completion: impl Fn(&Problem) -> String + Syn
                         entry_point: &problem.entry_point,
                     };
                     let verdict = sandbox.run(&program).unwrap();
-                    verdicts.lock().unwrap().push((problem.task_id.clone(), verdict));
+                    verdicts
+                        .lock()
+                        .unwrap()
+                        .push((problem.task_id.clone(), verdict));
                 }
             });
         }
     });
     let verdicts = verdicts.into_inner().unwrap();
     assert_eq!(verdicts.len(), 164);
-    eprintln!("164 programs in {:.2?} under {isolation:?}", begin.elapsed());
+    eprintln!(
+        "164 programs in {:.2?} under {isolation:?}",
+        begin.elapsed()
+    );
     verdicts
 }
 
 pub(crate) fn trials() -> Vec<Trial> {
     let mut trials = Vec::new();
     for isolation in [Isolation::Namespaces, Isolation::Landlock] {
-        trials.push(trial(format!("humaneval::canonical_{isolation:?}").to_lowercase(), move || {
-            for (problem, verdict) in judge_all(isolation, |problem| problem.canonical_solution.clone()) {
-                assert_eq!(verdict, Verdict::Passed, "{problem}");
-            }
-        }));
+        trials.push(trial(
+            format!("humaneval::canonical_{isolation:?}").to_lowercase(),
+            move || {
+                for (problem, verdict) in
+                    judge_all(isolation, |problem| problem.canonical_solution.clone())
+                {
+                    assert_eq!(verdict, Verdict::Passed, "{problem}");
+                }
+            },
+        ));
     }
     let broken: [(&str, &str); 4] = [
         ("none", "    return None\n"),

@@ -6,8 +6,8 @@ use crate::sandbox::Limits;
 use crate::sandbox::protocol::Request;
 use caps::CapSet;
 use landlock::{
-    ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, Ruleset, RulesetAttr, RulesetCreatedAttr,
-    RulesetStatus, Scope, path_beneath_rules,
+    ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, Ruleset, RulesetAttr,
+    RulesetCreatedAttr, RulesetStatus, Scope, path_beneath_rules,
 };
 use nix::fcntl::{FcntlArg, OFlag, fcntl, open};
 use nix::sched::{CloneFlags, clone};
@@ -39,15 +39,28 @@ pub(super) struct Cells {
 impl Cells {
     pub(super) fn start(request: &Request, root: &Root) -> Result<Self, Refusal> {
         let null = || {
-            open("/dev/null", OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty()).step("opening `/dev/null`")
+            open("/dev/null", OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty())
+                .step("opening `/dev/null`")
         };
         let pipe = || pipe2(OFlag::O_CLOEXEC).step("making pipes");
         let (requests_out, requests_in) = pipe()?;
         let (answers_out, answers_in) = pipe()?;
         let (job_out, job_in) = pipe()?;
         let (verdict_out, verdict_in) = pipe()?;
-        let program = start(PROGRAM, request, root, vec![null()?, null()?, null()?, requests_out, answers_in])?;
-        let files = vec![job_out, null()?, null()?, answers_out, requests_in, verdict_in];
+        let program = start(
+            PROGRAM,
+            request,
+            root,
+            vec![null()?, null()?, null()?, requests_out, answers_in],
+        )?;
+        let files = vec![
+            job_out,
+            null()?,
+            null()?,
+            answers_out,
+            requests_in,
+            verdict_in,
+        ];
         let judge = start(JUDGE, request, root, files)?;
         Ok(Self {
             judge,
@@ -59,20 +72,40 @@ impl Cells {
 }
 
 /// Starts Python on `script` with `files` as its descriptors 0, 1, 2, and so on, and no others.
-fn start(script: &str, request: &Request, root: &Root, files: Vec<OwnedFd>) -> Result<Pid, Refusal> {
+fn start(
+    script: &str,
+    request: &Request,
+    root: &Root,
+    files: Vec<OwnedFd>,
+) -> Result<Pid, Refusal> {
     let (complaint_out, complaint_in) = pipe2(OFlag::O_CLOEXEC).step("making pipes")?;
     let text = |bytes: &[u8]| CString::new(bytes).step("writing the command line");
     let script = [VALUES, script, "main()\n"].join("\n");
     let executable = text(request.interpreter.executable.as_os_str().as_bytes())?;
-    let arguments = [&b"python"[..], b"-S", b"-s", b"-B", b"-X", b"utf8", b"-c", script.as_bytes()]
-        .into_iter()
-        .map(text)
-        .collect::<Result<Vec<_>, _>>()?;
+    // Python finds its library from its own path, and has no `PATH` to search.
+    let arguments = [
+        executable.as_bytes(),
+        b"-S",
+        b"-s",
+        b"-B",
+        b"-X",
+        b"utf8",
+        b"-c",
+        script.as_bytes(),
+    ]
+    .into_iter()
+    .map(text)
+    .collect::<Result<Vec<_>, _>>()?;
     // The order of a set of strings must not differ from run to run: a program's verdict would.
-    let environment = [&b"PYTHONHASHSEED=0"[..], b"OMP_NUM_THREADS=1", b"HOME=/tmp", b"MALLOC_ARENA_MAX=2"]
-        .into_iter()
-        .map(text)
-        .collect::<Result<Vec<_>, _>>()?;
+    let environment = [
+        &b"PYTHONHASHSEED=0"[..],
+        b"OMP_NUM_THREADS=1",
+        b"HOME=/tmp",
+        b"MALLOC_ARENA_MAX=2",
+    ]
+    .into_iter()
+    .map(text)
+    .collect::<Result<Vec<_>, _>>()?;
 
     let mut stack = vec![0_u8; 1 << 20];
     let mut flags = CloneFlags::empty();
@@ -80,19 +113,28 @@ fn start(script: &str, request: &Request, root: &Root, files: Vec<OwnedFd>) -> R
         flags |= CloneFlags::CLONE_NEWPID;
     }
     let child = Box::new(|| {
-        let result = confine(&files, request, root)
-            .and_then(|()| execve(&executable, &arguments, &environment).map(drop).step("starting Python"));
+        let result = confine(&files, request, root).and_then(|()| {
+            execve(&executable, &arguments, &environment)
+                .map(drop)
+                .step("starting Python")
+        });
         if let Err(refusal) = result {
-            let _ = nix::unistd::write(&complaint_in, format!("{}\n{}", refusal.step, refusal.reason).as_bytes());
+            let _ = nix::unistd::write(
+                &complaint_in,
+                format!("{}\n{}", refusal.step, refusal.reason).as_bytes(),
+            );
         }
         125
     });
     // SAFETY: the launcher has one thread, so the copy may do whatever the launcher could.
-    let pid = unsafe { clone(child, &mut stack, flags, Some(libc::SIGCHLD)) }.step("creating a process")?;
+    let pid = unsafe { clone(child, &mut stack, flags, Some(libc::SIGCHLD)) }
+        .step("creating a process")?;
     drop(complaint_in);
     let mut complaint = String::new();
     // Ends when Python starts: the writing end closes on exec.
-    File::from(complaint_out).read_to_string(&mut complaint).step("starting Python")?;
+    File::from(complaint_out)
+        .read_to_string(&mut complaint)
+        .step("starting Python")?;
     match complaint.split_once('\n') {
         None => Ok(pid),
         Some((step, reason)) => Err(Refusal {
@@ -157,7 +199,12 @@ fn restrict_files(request: &Request, root: &Root) -> Result<(), Refusal> {
         false => (AccessFs::from_all(ABI::V3), CompatLevel::HardRequirement),
     };
     let read = AccessFs::ReadFile | AccessFs::ReadDir | AccessFs::Execute;
-    let devices = |writable| DEVICES.into_iter().filter(move |device| device.1 == writable).map(|device| device.0);
+    let devices = |writable| {
+        DEVICES
+            .into_iter()
+            .filter(move |device| device.1 == writable)
+            .map(|device| device.0)
+    };
     let mut ruleset = Ruleset::default()
         .set_compatibility(level)
         .handle_access(required)
@@ -175,7 +222,10 @@ fn restrict_files(request: &Request, root: &Root) -> Result<(), Refusal> {
         .step(STEP)?
         .add_rules(path_beneath_rules(devices(false), AccessFs::ReadFile))
         .step(STEP)?
-        .add_rules(path_beneath_rules(devices(true), AccessFs::ReadFile | AccessFs::WriteFile))
+        .add_rules(path_beneath_rules(
+            devices(true),
+            AccessFs::ReadFile | AccessFs::WriteFile,
+        ))
         .step(STEP)?;
     if root.namespaces {
         let ordinary: BitFlags<AccessFs> = AccessFs::from_all(newest)
@@ -184,7 +234,9 @@ fn restrict_files(request: &Request, root: &Root) -> Result<(), Refusal> {
                 | AccessFs::MakeChar
                 | AccessFs::MakeSock
                 | AccessFs::IoctlDev);
-        ruleset = ruleset.add_rules(path_beneath_rules([WORKPLACE], ordinary)).step(STEP)?;
+        ruleset = ruleset
+            .add_rules(path_beneath_rules([WORKPLACE], ordinary))
+            .step(STEP)?;
     }
     let status = ruleset.restrict_self().step(STEP)?;
     if !root.namespaces && status.ruleset == RulesetStatus::NotEnforced {
@@ -202,7 +254,8 @@ fn limit(limits: &Limits, root: &Root) -> Result<(), Refusal> {
         (Resource::RLIMIT_CPU, seconds),
         (Resource::RLIMIT_FSIZE, limits.files_bytes),
         (Resource::RLIMIT_NOFILE, 64),
-        (Resource::RLIMIT_CORE, 0),
+        // Not 0, which a handler of the host's that cores are piped to does not heed; 1 it does.
+        (Resource::RLIMIT_CORE, 1),
         (Resource::RLIMIT_MEMLOCK, 0),
         (Resource::RLIMIT_MSGQUEUE, 0),
         (Resource::RLIMIT_SIGPENDING, 64),

@@ -58,7 +58,8 @@ fn judge(request: &Request) -> Result<Response, Refusal> {
     nix::errno::Errno::result(closed).step("closing inherited files")?;
     // If the caller dies, so does this, and with it what it started.
     prctl::set_pdeathsig(Signal::SIGKILL).step("asking to end with the caller")?;
+    let scheduler = watch::Scheduler::open();
     let root = root::build(request)?;
     let cells = cell::Cells::start(request, &root)?;
-    watch::until_verdict(cells, request)
+    watch::until_verdict(cells, request, &scheduler)
 }

@@ -21,8 +21,11 @@ use std::path::{Path, PathBuf};
 const FIRST_USER: u32 = 0x4000_0000;
 
 /// The devices that Python opens, and whether it may write to them.
-pub(super) const DEVICES: [(&str, bool); 3] =
-    [("/dev/null", true), ("/dev/zero", false), ("/dev/urandom", false)];
+pub(super) const DEVICES: [(&str, bool); 3] = [
+    ("/dev/null", true),
+    ("/dev/zero", false),
+    ("/dev/urandom", false),
+];
 
 /// Where the program may write.
 pub(super) const WORKPLACE: &str = "/tmp";
@@ -43,9 +46,13 @@ pub(super) fn build(request: &Request) -> Result<Root, Refusal> {
             user: None,
         });
     }
-    let privileged = [Capability::CAP_SYS_ADMIN, Capability::CAP_SETUID, Capability::CAP_SETGID]
-        .into_iter()
-        .all(|capability| caps::has_cap(None, CapSet::Effective, capability).unwrap_or(false));
+    let privileged = [
+        Capability::CAP_SYS_ADMIN,
+        Capability::CAP_SETUID,
+        Capability::CAP_SETGID,
+    ]
+    .into_iter()
+    .all(|capability| caps::has_cap(None, CapSet::Effective, capability).unwrap_or(false));
     let user = privileged.then(|| FIRST_USER + std::process::id());
     enter_namespaces(privileged)?;
     mount_root(request, user)?;
@@ -79,7 +86,8 @@ fn mount_root(request: &Request, user: Option<u32>) -> Result<(), Refusal> {
     const BASE: &str = "/tmp";
     let interpreter = &request.interpreter;
     let none = None::<&str>;
-    mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).step("making mounts private")?;
+    mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)
+        .step("making mounts private")?;
 
     // Opened before anything is mounted over them.
     let visible = interpreter
@@ -92,7 +100,14 @@ fn mount_root(request: &Request, user: Option<u32>) -> Result<(), Refusal> {
         .collect::<Result<Vec<_>, Refusal>>()?;
 
     let quiet = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
-    mount(Some("tmpfs"), BASE, Some("tmpfs"), quiet, Some("size=1m,mode=755")).step("mounting the root")?;
+    mount(
+        Some("tmpfs"),
+        BASE,
+        Some("tmpfs"),
+        quiet,
+        Some("size=1m,mode=755"),
+    )
+    .step("mounting the root")?;
     let inside = |path: &Path| Path::new(BASE).join(path.strip_prefix("/").unwrap_or(path));
     for (path, _) in &visible {
         make_place(path, &inside(path))?;
@@ -115,8 +130,14 @@ fn mount_root(request: &Request, user: Option<u32>) -> Result<(), Refusal> {
         bind(file, &inside(path))?;
     }
     for path in &interpreter.masked {
-        mount(Some("tmpfs"), &inside(path), Some("tmpfs"), quiet, Some("size=4k,mode=755"))
-            .step("hiding installed packages")?;
+        mount(
+            Some("tmpfs"),
+            &inside(path),
+            Some("tmpfs"),
+            quiet,
+            Some("size=4k,mode=755"),
+        )
+        .step("hiding installed packages")?;
     }
     read_only(Path::new(BASE))?;
     // After the rest: devices would be dead under `nodev`, and this is the one place to write.
@@ -124,7 +145,10 @@ fn mount_root(request: &Request, user: Option<u32>) -> Result<(), Refusal> {
         bind(file, &inside(path))?;
     }
     let owner = user.unwrap_or(65534);
-    let options = format!("size={},nr_inodes=4096,mode=700,uid={owner},gid={owner}", request.limits.files_bytes);
+    let options = format!(
+        "size={},nr_inodes=4096,mode=700,uid={owner},gid={owner}",
+        request.limits.files_bytes
+    );
     mount(
         Some("tmpfs"),
         &inside(Path::new(WORKPLACE)),
@@ -169,7 +193,8 @@ fn bind(file: &OwnedFd, place: &Path) -> Result<(), Refusal> {
 
 /// Everything mounted at `place` and below. Not a remount, which would have to repeat each mount's locked flags.
 fn read_only(place: &Path) -> Result<(), Refusal> {
-    let path = std::ffi::CString::new(place.as_os_str().as_bytes()).step("making the root read-only")?;
+    let path =
+        std::ffi::CString::new(place.as_os_str().as_bytes()).step("making the root read-only")?;
     let attributes = libc::mount_attr {
         attr_set: libc::MOUNT_ATTR_RDONLY | libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV,
         attr_clr: 0,
@@ -187,5 +212,7 @@ fn read_only(place: &Path) -> Result<(), Refusal> {
             size_of::<libc::mount_attr>(),
         )
     };
-    Errno::result(result).map(drop).step("making the root read-only")
+    Errno::result(result)
+        .map(drop)
+        .step("making the root read-only")
 }

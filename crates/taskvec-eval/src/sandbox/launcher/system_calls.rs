@@ -6,11 +6,13 @@
 
 use libc::c_long;
 use seccompiler::{
-    BpfProgram, Error, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
+    BpfProgram, Error, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition,
+    SeccompFilter, SeccompRule,
 };
 use std::collections::BTreeMap;
 
 /// Allowed whatever the arguments are.
+#[rustfmt::skip]
 const ALLOWED: &[c_long] = &[
     // files that are open, or may be opened
     libc::SYS_read, libc::SYS_write, libc::SYS_readv, libc::SYS_writev, libc::SYS_pread64, libc::SYS_pwrite64,
@@ -45,6 +47,7 @@ const ALLOWED: &[c_long] = &[
 
 /// The older forms that x86_64 has besides.
 #[cfg(target_arch = "x86_64")]
+#[rustfmt::skip]
 const ALLOWED_HERE: &[c_long] = &[
     libc::SYS_open, libc::SYS_stat, libc::SYS_lstat, libc::SYS_access, libc::SYS_readlink, libc::SYS_dup2,
     libc::SYS_pipe, libc::SYS_poll, libc::SYS_select, libc::SYS_epoll_create, libc::SYS_epoll_wait,
@@ -55,12 +58,14 @@ const ALLOWED_HERE: &[c_long] = &[
 const ALLOWED_HERE: &[c_long] = &[];
 
 /// `fcntl` without owners of signals and sizes of pipes.
+#[rustfmt::skip]
 const FCNTL: &[libc::c_int] = &[
     libc::F_DUPFD, libc::F_DUPFD_CLOEXEC, libc::F_GETFD, libc::F_SETFD, libc::F_GETFL, libc::F_SETFL,
     libc::F_GETLK, libc::F_SETLK, libc::F_SETLKW, libc::F_GETPIPE_SZ,
 ];
 
 /// `ioctl` as far as Python calls it by itself: is this a terminal, close this on exec.
+#[rustfmt::skip]
 const IOCTL: &[libc::Ioctl] = &[libc::TCGETS, libc::FIOCLEX, libc::FIONCLEX, libc::FIONREAD, libc::TIOCGWINSZ];
 
 /// A clone that shares everything with its maker, in the namespaces it is in: a thread.
@@ -90,15 +95,24 @@ pub(super) fn build(own: libc::pid_t, threads: bool) -> Result<[BpfProgram; 2], 
     for number in ALLOWED.iter().chain(ALLOWED_HERE) {
         rules.insert(*number, vec![]);
     }
-    // SAFETY of signals: only to oneself, even where no namespace hides the others.
+    // Signals only to oneself, even where no namespace hides the others.
     let own = [own as u64];
     rules.insert(libc::SYS_kill, one_of(0, &own)?);
     rules.insert(libc::SYS_tgkill, one_of(0, &own)?);
     // Limits of others could be lowered.
     rules.insert(libc::SYS_prlimit64, one_of(0, &[0, own[0]])?);
-    rules.insert(libc::SYS_fcntl, one_of(1, &FCNTL.iter().map(|&c| c as u64).collect::<Vec<_>>())?);
-    #[allow(clippy::unnecessary_cast, reason = "the type differs between C libraries")]
-    rules.insert(libc::SYS_ioctl, one_of(1, &IOCTL.iter().map(|&c| c as u64).collect::<Vec<_>>())?);
+    rules.insert(
+        libc::SYS_fcntl,
+        one_of(1, &FCNTL.iter().map(|&c| c as u64).collect::<Vec<_>>())?,
+    );
+    #[allow(
+        clippy::unnecessary_cast,
+        reason = "the type differs between C libraries"
+    )]
+    rules.insert(
+        libc::SYS_ioctl,
+        one_of(1, &IOCTL.iter().map(|&c| c as u64).collect::<Vec<_>>())?,
+    );
     if threads {
         let thread = SeccompCondition::new(
             0,
@@ -121,7 +135,8 @@ fn one_of(argument: u8, values: &[u64]) -> Result<Vec<SeccompRule>, Error> {
     values
         .iter()
         .map(|&value| {
-            let equal = SeccompCondition::new(argument, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, value)?;
+            let equal =
+                SeccompCondition::new(argument, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, value)?;
             Ok(SeccompRule::new(vec![equal])?)
         })
         .collect()

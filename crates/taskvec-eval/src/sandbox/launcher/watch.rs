@@ -2,17 +2,20 @@
 
 use super::cell::Cells;
 use super::{Refusal, Step};
+use crate::sandbox::limits::PATIENCE;
 use crate::sandbox::protocol::{Request, Response};
 use crate::sandbox::{Limits, Verdict};
 use nix::errno::Errno;
+use nix::fcntl::{OFlag, open, openat};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
+use nix::sys::stat::Mode;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 use serde::Deserialize;
 use std::fs::File;
 use std::io::{Read, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 /// What the judge says, a line each.
@@ -31,10 +34,50 @@ enum Word {
     Defect(String),
 }
 
-/// How an interpreter that closed its channel is given to end by itself.
+/// How long an interpreter that closed its channel is given to end by itself.
 const LAST_BREATH: Duration = Duration::from_millis(200);
 
-pub(super) fn until_verdict(cells: Cells, request: &Request) -> Result<Response, Refusal> {
+/// The system's view of its processes, kept from before the sandbox was closed.
+pub(super) struct Scheduler(Option<OwnedFd>);
+
+impl Scheduler {
+    pub(super) fn open() -> Self {
+        Self(
+            open(
+                "/proc",
+                OFlag::O_DIRECTORY | OFlag::O_CLOEXEC,
+                Mode::empty(),
+            )
+            .ok(),
+        )
+    }
+
+    /// How long the process was ready to run and did not, because others did. Zero where the kernel does not count it.
+    fn waited(&self, process: Pid) -> Duration {
+        let Some(folder) = &self.0 else {
+            return Duration::ZERO;
+        };
+        let path = format!("{process}/schedstat");
+        let mut text = String::new();
+        let read = openat(
+            folder,
+            path.as_str(),
+            OFlag::O_RDONLY | OFlag::O_CLOEXEC,
+            Mode::empty(),
+        )
+        .ok()
+        .and_then(|file| File::from(file).read_to_string(&mut text).ok());
+        // Nanoseconds on a processor, nanoseconds waiting for one, number of turns.
+        let nanoseconds = read.and_then(|_| text.split(' ').nth(1)?.parse().ok());
+        nanoseconds.map_or(Duration::ZERO, Duration::from_nanos)
+    }
+}
+
+pub(super) fn until_verdict(
+    cells: Cells,
+    request: &Request,
+    scheduler: &Scheduler,
+) -> Result<Response, Refusal> {
     let Cells {
         judge,
         program,
@@ -45,17 +88,24 @@ pub(super) fn until_verdict(cells: Cells, request: &Request) -> Result<Response,
     // A judge that dies early closes the pipe: its silence is reported below.
     let _ = job.write_all(&text);
     drop(job);
-    let word = listen(&mut verdict, &request.limits)?;
+    let waited = || scheduler.waited(judge) + scheduler.waited(program);
+    let word = listen(&mut verdict, &request.limits, waited)?;
     let response = match word {
         Heard::TimeOut { started: true } => Ok(Response::Verdict(Verdict::TimedOut)),
         Heard::TimeOut { started: false } => Err(Refusal {
             step: "starting the interpreters".to_owned(),
             reason: format!("not up after {:?}", request.limits.start_time),
         }),
-        Heard::Silence => Err(Refusal {
-            step: "judging".to_owned(),
-            reason: format!("the judge ended without a verdict: {}", ending(judge)),
-        }),
+        Heard::Silence { started } => match ending(judge) {
+            // It can be driven into the ground by answers. But whoever kills it from outside gives no verdict.
+            how if started && !how.contains("SIGKILL") => Ok(Response::Verdict(Verdict::Failed {
+                message: format!("the answers ended the judge: {how}"),
+            })),
+            how => Err(Refusal {
+                step: "judging".to_owned(),
+                reason: format!("the judge ended without a verdict: {how}"),
+            }),
+        },
         Heard::Word(Word::Passed) => Ok(Response::Verdict(Verdict::Passed)),
         Heard::Word(Word::Failed(message)) => Ok(Response::Verdict(Verdict::Failed { message })),
         Heard::Word(Word::Memory) => Ok(Response::Verdict(Verdict::OutOfMemory)),
@@ -75,12 +125,21 @@ pub(super) fn until_verdict(cells: Cells, request: &Request) -> Result<Response,
 enum Heard {
     Word(Word),
     TimeOut { started: bool },
-    Silence,
+    Silence { started: bool },
 }
 
-fn listen(verdict: &mut File, limits: &Limits) -> Result<Heard, Refusal> {
+/// Waits for a word of the judge. The program's time is wall time less what its interpreter and the judge's, of which
+/// one works while the other waits, spent waiting for a processor: the verdict must not depend on what else the machine
+/// does.
+fn listen(
+    verdict: &mut File,
+    limits: &Limits,
+    waited: impl Fn() -> Duration,
+) -> Result<Heard, Refusal> {
     const LONGEST: usize = 64 << 10;
-    let mut deadline = Instant::now() + limits.start_time;
+    let mut begin = Instant::now();
+    let mut deadline = begin + limits.start_time;
+    let mut waited_before = Duration::ZERO;
     let mut started = false;
     let mut heard = Vec::new();
     loop {
@@ -89,7 +148,9 @@ fn listen(verdict: &mut File, limits: &Limits) -> Result<Heard, Refusal> {
             match serde_json::from_slice(&line).step("reading the verdict")? {
                 Word::Started if !started => {
                     started = true;
-                    deadline = Instant::now() + limits.wall_time;
+                    begin = Instant::now();
+                    deadline = begin + limits.wall_time;
+                    waited_before = waited();
                 }
                 word => return Ok(Heard::Word(word)),
             }
@@ -98,7 +159,14 @@ fn listen(verdict: &mut File, limits: &Limits) -> Result<Heard, Refusal> {
         // Rounded up: a time-out of zero would not wait for the last fraction.
         let milliseconds = u16::try_from(left.as_micros().div_ceil(1000)).unwrap_or(u16::MAX);
         if left.is_zero() {
-            return Ok(Heard::TimeOut { started });
+            let lost = waited().saturating_sub(waited_before);
+            let last = limits.wall_time * if started { PATIENCE } else { 0 };
+            let extended = begin + (limits.wall_time + lost).min(last);
+            if extended <= deadline {
+                return Ok(Heard::TimeOut { started });
+            }
+            deadline = extended;
+            continue;
         }
         let mut ready = [PollFd::new(verdict.as_fd(), PollFlags::POLLIN)];
         match poll(&mut ready, PollTimeout::from(milliseconds)) {
@@ -110,7 +178,7 @@ fn listen(verdict: &mut File, limits: &Limits) -> Result<Heard, Refusal> {
         let count = verdict.read(&mut part).step("reading the verdict")?;
         heard.extend_from_slice(&part[..count]);
         if count == 0 || heard.len() > LONGEST {
-            return Ok(Heard::Silence);
+            return Ok(Heard::Silence { started });
         }
     }
 }

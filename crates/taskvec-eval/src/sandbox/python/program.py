@@ -8,25 +8,52 @@ REQUESTS, ANSWERS = 3, 4
 LIMIT = 1 << 30
 
 
-def guard():
-    """What openai/human-eval takes away before it runs a program, so that the same programs fail."""
-    import builtins
-    import io
-    import shutil
-    import subprocess
-
-    for name in ("exit", "quit", "help"):
-        setattr(builtins, name, None)
-    names = (
+# What openai/human-eval takes away before it runs a program, so that the same programs fail.
+TAKEN = {
+    "builtins": ("exit", "quit", "help"),
+    "os": (
         "kill killpg system putenv remove removedirs rmdir unlink rename renames replace truncate fork forkpty setuid "
         "chmod fchmod lchmod chown fchown lchown lchflags chroot chdir fchdir getcwd"
-    )
-    for name in names.split():
-        setattr(os, name, None)
-    for name in ("rmtree", "move", "chown"):
-        setattr(shutil, name, None)
-    subprocess.Popen = None
-    for name in ("ipdb", "joblib", "resource", "psutil", "tkinter"):
+    ).split(),
+    "shutil": ("rmtree", "move", "chown"),
+    "subprocess": ("Popen",),
+}
+BLOCKED = ("ipdb", "joblib", "resource", "psutil", "tkinter")
+
+
+def take(module):
+    for name in TAKEN[module.__name__]:
+        setattr(module, name, None)
+
+
+class TakingFinder:
+    """Takes from a module when it is imported: importing two seldom used ones for it doubles the time to start."""
+
+    def find_spec(self, name, path=None, target=None):
+        if name not in TAKEN:
+            return None
+        for finder in sys.meta_path:
+            spec = None if finder is self else finder.find_spec(name, path, target)
+            if spec is not None:
+                execute = spec.loader.exec_module
+
+                def exec_module(module):
+                    execute(module)
+                    take(module)
+
+                spec.loader.exec_module = exec_module
+                return spec
+        return None
+
+
+def guard():
+    import io
+
+    for name in TAKEN:
+        if name in sys.modules:
+            take(sys.modules[name])
+    sys.meta_path.insert(0, TakingFinder())
+    for name in BLOCKED:
         sys.modules[name] = None
 
     class Unreadable(io.StringIO):
