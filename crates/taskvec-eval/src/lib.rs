@@ -16,6 +16,7 @@ pub mod micro;
 pub mod random;
 pub mod report;
 pub mod run;
+pub mod sandbox;
 mod split;
 pub mod statistics;
 pub mod task;
