@@ -16,7 +16,9 @@ pub(crate) mod micro;
 pub(crate) mod output;
 #[cfg(test)]
 mod reference;
+pub(crate) mod score;
 pub(crate) mod sft;
+pub(crate) mod tasks;
 pub(crate) mod verify;
 pub(crate) mod weights;
 pub(crate) mod write;
@@ -58,6 +60,8 @@ pub(crate) enum Command {
     Inspect(inspect::InspectArgs),
     Generate(generate::GenerateArgs),
     Eval(eval::EvalArgs),
+    Score(score::ScoreArgs),
+    Tasks(tasks::TasksArgs),
     Sft(sft::SftArgs),
     Grpo(grpo::GrpoArgs),
     Micro(micro::MicroArgs),

@@ -11,7 +11,9 @@ mod inspect;
 mod lora;
 mod micro;
 mod model;
+mod score;
 mod sft;
+mod tasks;
 mod training;
 mod verify;
 mod write;
@@ -44,6 +46,8 @@ pub(crate) fn run(command: &Command, printer: &Printer) -> anyhow::Result<()> {
         Command::Inspect(arguments) => inspect::run(arguments, printer),
         Command::Generate(arguments) => generate::run(arguments, printer),
         Command::Eval(arguments) => eval::run(arguments, printer),
+        Command::Score(arguments) => score::run(arguments, printer),
+        Command::Tasks(arguments) => tasks::run(arguments, printer),
         Command::Sft(arguments) => sft::run(arguments, printer),
         Command::Grpo(arguments) => grpo::run(arguments, printer),
         Command::Micro(arguments) => micro::run(&arguments.command, printer),
