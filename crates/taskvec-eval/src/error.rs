@@ -10,12 +10,10 @@ use std::path::PathBuf;
 #[non_exhaustive]
 pub enum Error {
     /// A name that is no task and no group of tasks.
-    #[error("unknown task `{name}`: the tasks are {}", known.join(", "))]
+    #[error("unknown task `{name}`")]
     UnknownTask {
         /// What was asked for.
         name: String,
-        /// Every name there is.
-        known: Vec<String>,
         /// The name most like it, if any is like it.
         nearest: Option<String>,
     },
@@ -31,6 +29,125 @@ pub enum Error {
         condition: Condition,
         /// What there is.
         supported: Vec<Condition>,
+    },
+    /// Training documents of a task that has none.
+    #[error("task `{task}` has no documents to train on")]
+    NoTrainingSplit {
+        /// The task.
+        task: String,
+    },
+    /// A task whose data does not ship with taskvec.
+    #[error("task `{task}` reads its questions from `{file}`, and no data directory is given")]
+    NoData {
+        /// The task.
+        task: String,
+        /// The file, below the data directory.
+        file: String,
+        /// The licence of the data.
+        licence: &'static str,
+    },
+    /// A file of questions that cannot be read.
+    #[error("cannot read the questions in `{}`", path.display())]
+    DataFile {
+        /// The task, or empty.
+        task: String,
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A file of questions whose content is none.
+    #[error("line {line} of the questions in `{}` is none", path.display())]
+    DataRecord {
+        /// The file.
+        path: PathBuf,
+        /// Counted from 1.
+        line: usize,
+        /// What the parser said.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// A task that is scored by running programs, without anybody to run them.
+    #[error(
+        "task `{task}` runs programs that a model wrote, and there is no sandbox to run them in"
+    )]
+    NoJudge {
+        /// The task.
+        task: String,
+    },
+    /// A generated program could not be run. The sample counts as not scored, never as wrong.
+    #[error("cannot run the program that answers document `{document}` of task `{task}`")]
+    Judge {
+        /// The task.
+        task: String,
+        /// The document.
+        document: String,
+        /// What the sandbox said.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync + 'static>,
+    },
+    /// A file of completions that cannot be read.
+    #[error("cannot read the completions in `{}`", path.display())]
+    CompletionFile {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Scored completions that cannot be written.
+    #[error("cannot write the scores to `{}`", path.display())]
+    CompletionOutput {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A line that is no completion.
+    #[error("line {line} of `{}` is no completion", path.display())]
+    CompletionLine {
+        /// The file.
+        path: PathBuf,
+        /// Counted from 1.
+        line: usize,
+        /// What the parser said.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// A line of completions that cannot be used.
+    #[error("line {line} of `{}`: {problem}", path.display())]
+    CompletionRefused {
+        /// The file.
+        path: PathBuf,
+        /// Counted from 1.
+        line: usize,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// Completions do not cover the task.
+    #[error(
+        "`{}` has no completion for {missing} of the {total} documents of `{task}`, `{example}` for one",
+        path.display()
+    )]
+    MissingCompletions {
+        /// The file.
+        path: PathBuf,
+        /// The task.
+        task: String,
+        /// How many documents have none.
+        missing: usize,
+        /// How many documents there are.
+        total: usize,
+        /// One that has none.
+        example: String,
+    },
+    /// Completions of a task that is not answered by writing.
+    #[error("task `{task}` compares likelihoods: there are no completions to score")]
+    NotGenerative {
+        /// The task.
+        task: String,
     },
     /// Nothing was selected, so there is nothing to measure.
     #[error("task `{task}` gave no documents: the limit is {limit:?}")]
@@ -211,12 +328,38 @@ impl Error {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::UnknownTask { nearest, .. } => nearest
-                .as_ref()
-                .map(|nearest| format!("did you mean `{nearest}`?")),
+            Self::UnknownTask { nearest, .. } => Some(nearest.as_ref().map_or_else(
+                || "`taskvec tasks` lists them".to_owned(),
+                |nearest| format!("did you mean `{nearest}`?"),
+            )),
             Self::UnsupportedCondition { supported, .. } => supported
                 .first()
                 .map(|condition| format!("ask for `{condition}`")),
+            Self::NoTrainingSplit { .. } => {
+                Some("`gsm8k` and the micro tasks have training questions".to_owned())
+            }
+            Self::NoData { file, licence, .. } => Some(format!(
+                "pass `--data DIR`, where `DIR/{file}` or `DIR/{file}.gz` is the file as published; its licence: {licence}"
+            )),
+            Self::DataFile { .. } | Self::CompletionFile { .. } | Self::CompletionOutput { .. } => {
+                None
+            }
+            Self::DataRecord { .. } => {
+                Some("the file must be as published: JSON lines, or one JSON array".to_owned())
+            }
+            Self::NoJudge { .. } => None,
+            Self::Judge { .. } => {
+                Some("what was finished is in the records; run again to go on".to_owned())
+            }
+            Self::CompletionLine { .. } => Some(
+                "each line is a JSON object with `doc_id`, `completion` and perhaps `sample`"
+                    .to_owned(),
+            ),
+            Self::CompletionRefused { .. } => None,
+            Self::MissingCompletions { .. } => {
+                Some("pass `--partial` to score what there is".to_owned())
+            }
+            Self::NotGenerative { .. } => Some("evaluate it with a model".to_owned()),
             Self::NoDocuments { .. } => Some("raise the limit to 1 or more".to_owned()),
             Self::RecordFile { .. } => None,
             Self::RecordsInUse { .. } => {

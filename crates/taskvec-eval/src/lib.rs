@@ -7,6 +7,7 @@
 //! implements [`Generator`].
 
 pub mod comparison;
+pub mod completions;
 pub mod condition;
 pub mod engine;
 mod error;

@@ -248,6 +248,9 @@ pub enum Error {
         /// What it may be.
         expected: &'static str,
     },
+    /// A completion that a benchmark could not score.
+    #[error("cannot score a completion")]
+    Scoring(#[from] taskvec_eval::Error),
     /// A row of training data that cannot be learned from.
     #[error("`{}`, line {line}: {problem}", file.display())]
     TrainingRow {

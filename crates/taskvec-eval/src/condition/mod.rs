@@ -4,8 +4,10 @@
 //! condition changes the text of a document and never its reference answer, its numbers or the names in it.
 
 mod noise;
+mod passage;
 
 pub use noise::misspell;
+pub use passage::{Passage, perturb};
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -15,7 +17,7 @@ use std::str::FromStr;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Condition {
-    /// As it was made.
+    /// As it was made or published.
     Clean,
     /// One sentence about somebody else who has something else is added at a random place of the story,
     /// never right before the question that ends it. It names a person who does not occur otherwise, so
@@ -25,7 +27,7 @@ pub enum Condition {
     /// lost. Words with digits, names, words of fewer than four letters and every word's first and last
     /// letter stay, and no error makes another word of the vocabulary.
     Noise,
-    /// The question comes first.
+    /// The question comes first; a text that is one sentence stays.
     Reordered,
     /// Distractor, reordering and noise together.
     Adversarial,

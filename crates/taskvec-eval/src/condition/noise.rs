@@ -7,6 +7,58 @@ const NUMBER_WORDS: [&str; 12] = [
     "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "half", "twice",
 ];
 
+/// Whether a word, in small letters, says how many: what noise must spare in real text.
+pub(super) fn is_number_word(word: &str) -> bool {
+    const OTHERS: [&str; 42] = [
+        "zero",
+        "eleven",
+        "twelve",
+        "thirteen",
+        "fourteen",
+        "fifteen",
+        "sixteen",
+        "seventeen",
+        "eighteen",
+        "nineteen",
+        "twenty",
+        "thirty",
+        "forty",
+        "fifty",
+        "sixty",
+        "seventy",
+        "eighty",
+        "ninety",
+        "hundred",
+        "thousand",
+        "million",
+        "billion",
+        "dozen",
+        "first",
+        "second",
+        "third",
+        "fourth",
+        "fifth",
+        "sixth",
+        "seventh",
+        "eighth",
+        "ninth",
+        "tenth",
+        "quarter",
+        "halves",
+        "thrice",
+        "double",
+        "triple",
+        "once",
+        "single",
+        "couple",
+        "percent",
+    ];
+    let singular = word.strip_suffix('s').unwrap_or(word);
+    [word, singular]
+        .iter()
+        .any(|word| NUMBER_WORDS.contains(word) || OTHERS.contains(word))
+}
+
 /// Misspells about one word in six of `text`, at least one where any word may suffer.
 ///
 /// `protected` says which words (without punctuation) must stay, and which results are not allowed

@@ -91,7 +91,7 @@ fn row(first: &Record, samples: &Samples<'_>, difference: Option<Difference>) ->
         samples.values().filter(|record| is_counted(record)).count() as u64
     };
     let n = samples.len() as u64;
-    let correct = count(&|record| record.score.correct);
+    let correct = count(&Record::is_right);
     let flexible_correct = count(&|record| record.score.flexible_correct);
     let interval = wilson(correct, n, Z_95);
     let tokens: usize = samples.values().map(|record| record.token_count).sum();
@@ -140,8 +140,7 @@ fn difference(
     }
     // The same keys in the same order.
     let pairs = samples.values().zip(against.values());
-    let counts =
-        PairedCounts::count(pairs.map(|(one, other)| (one.score.correct, other.score.correct)));
+    let counts = PairedCounts::count(pairs.map(|(one, other)| (one.is_right(), other.is_right())));
     let interval = newcombe_paired(counts, Z_95);
     let p_value = mcnemar_exact(counts);
     Ok(Difference {

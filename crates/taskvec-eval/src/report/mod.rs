@@ -58,7 +58,7 @@ pub struct Row {
     pub condition: Condition,
     /// Samples.
     pub n: u64,
-    /// Samples that are right, strictly read.
+    /// Samples that are right, by the reading that `metric` names.
     pub correct: u64,
     /// `correct / n`, from 0 to 1.
     pub accuracy: f64,

@@ -97,7 +97,7 @@ pub struct Progress<'a> {
 ///
 /// # Errors
 ///
-/// Those of [`Task::documents`] and of the log; [`Error::Engine`] and [`Error::ResultCount`] when the engine
+/// Those of [`Task::ready`], [`Task::documents`] and of the log; [`Error::Engine`] and [`Error::ResultCount`] when the engine
 /// fails, with what it had finished kept; [`Error::Likelihood`] for a likelihood that is no finite number.
 pub fn evaluate(
     generator: &mut dyn Generator,
@@ -114,6 +114,7 @@ pub fn evaluate(
             condition: cell.condition,
             ..options.selection
         };
+        task.ready()?;
         let documents = task.documents(&selection)?;
         if documents.is_empty() {
             return Err(Error::NoDocuments {

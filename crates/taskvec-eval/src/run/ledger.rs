@@ -54,7 +54,7 @@ impl<'a> Ledger<'a> {
             if let Some(known) = self.log.find(key, &draft.model) {
                 self.done += 1;
                 self.reused += 1;
-                self.correct += usize::from(known.score.correct);
+                self.correct += usize::from(known.is_right());
                 if known.model != draft.model {
                     copies.push(Record {
                         model: draft.model.clone(),
@@ -90,7 +90,7 @@ impl<'a> Ledger<'a> {
         self.recorded[position] = true;
         let draft = self.samples.drafts[self.samples.open[position]].clone();
         let outcome = fill(draft).and_then(|record| {
-            self.correct += usize::from(record.score.correct);
+            self.correct += usize::from(record.is_right());
             self.log.append(record)
         });
         match outcome {
@@ -161,7 +161,7 @@ impl<'a> Ledger<'a> {
                         completion: completion.text.clone(),
                         finish: Some(completion.finish),
                         token_count: completion.token_count,
-                        score: protocol.score(document, completion),
+                        score: protocol.score(document, completion)?,
                         ..draft
                     })
                 });

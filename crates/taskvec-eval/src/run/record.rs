@@ -89,6 +89,12 @@ struct Determinants<'a> {
 }
 
 impl Record {
+    /// Whether the sample counts as right: by the reading that the metric names.
+    #[must_use]
+    pub fn is_right(&self) -> bool {
+        self.metric.is_right(&self.score)
+    }
+
     /// SHA-256 (hexadecimal) of all that determines the answer and its score: the expression's
     /// fingerprint, the engine, task, version, condition, document, sample, prompt and request. Neither the
     /// model's label nor the expression's wording is part of it.

@@ -63,7 +63,7 @@ impl Samples {
                     engine: engine.to_owned(),
                     task: task.name().to_owned(),
                     task_version: task.version().to_owned(),
-                    metric: protocol.metric(),
+                    metric: task.metric(),
                     condition: document.condition,
                     doc_id: document.id.clone(),
                     kind: document.kind.clone(),

@@ -1,7 +1,7 @@
 //! The micro world's tasks as benchmarks.
 
 use super::{
-    Document, Generative, MultipleChoice, PromptForm, Protocol, SampleScore, Selection, Task,
+    About, Document, Generative, MultipleChoice, PromptForm, Protocol, SampleScore, Selection, Task,
 };
 use crate::condition::Condition;
 use crate::error::{Error, Result};
@@ -44,6 +44,19 @@ impl Task for MicroBenchmark {
 
     fn version(&self) -> &str {
         self.0.version()
+    }
+
+    fn about(&self) -> About {
+        About {
+            summary: match self.0 {
+                MicroTask::Gsm => "word problems of the micro world",
+                MicroTask::Bbh => "dates, cups and arithmetic of the micro world",
+                MicroTask::Sciq => "multiple choice of the micro world, by likelihood",
+                MicroTask::Chat => "greetings and small instructions of the micro world",
+            },
+            licence: "synthetic",
+            file: None,
+        }
     }
 
     fn conditions(&self) -> &[Condition] {
@@ -114,12 +127,12 @@ impl Generative for MicroBenchmark {
         }
     }
 
-    fn score(&self, document: &Document, completion: &Completion) -> SampleScore {
-        score(
+    fn score(&self, document: &Document, completion: &Completion) -> Result<SampleScore> {
+        Ok(score(
             Extraction::of(self.0, &document.kind),
             &document.reference,
             &completion.text,
-        )
+        ))
     }
 }
 

@@ -4,23 +4,28 @@
 //! ways of asking are two traits, so that a multiple-choice task has no completion scorer to leave empty:
 //! [`Task::protocol`] says which one a task speaks. Not covered: running (see [`crate::run`]).
 
+mod data;
 mod document;
+pub mod harness;
+mod judge;
 mod micro;
 mod registry;
 
+pub use data::Resources;
 pub use document::{Document, PromptForm, Selection};
+pub use judge::{GeneratedProgram, Judge, Judgement};
 pub use micro::MicroBenchmark;
 pub use registry::Registry;
 
 use crate::condition::Condition;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::generator::{Completion, Finish, Likelihood, Prompt};
 use serde::{Deserialize, Serialize};
 
 /// The score of one sample.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SampleScore {
-    /// Whether the strict reading is right: the number that is reported.
+    /// Whether the strict reading is right; see [`Metric`] for which reading is reported.
     pub correct: bool,
     /// Whether the flexible reading is right. For multiple choice: right by likelihood per character.
     pub flexible_correct: bool,
@@ -37,7 +42,12 @@ pub trait Task: Send + Sync {
     fn name(&self) -> &str;
 
     /// Version of data, prompt and scoring together; results of different versions are not comparable.
+    ///
+    /// For a task of the harness, its version there, `+`, and our own revision of it.
     fn version(&self) -> &str;
+
+    /// What lists of tasks say of it.
+    fn about(&self) -> About;
 
     /// The conditions that the task can be asked under, [`Condition::Clean`] first.
     fn conditions(&self) -> &[Condition];
@@ -54,6 +64,48 @@ pub trait Task: Send + Sync {
 
     /// How the task is asked and scored.
     fn protocol(&self) -> Protocol<'_>;
+
+    /// What the task's number is.
+    fn metric(&self) -> Metric {
+        self.protocol().metric()
+    }
+
+    /// Whether answers could be scored, before any is asked for.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoJudge`] where generated programs would have to run and nobody is there to run them.
+    fn ready(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// What lists of tasks say of a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct About {
+    /// In one line.
+    pub summary: &'static str,
+    /// Of the data.
+    pub licence: &'static str,
+    /// The file that must be in the data directory; nothing where the data ships with taskvec.
+    pub file: Option<&'static str>,
+}
+
+/// [`Error::UnsupportedCondition`] where `task` is not asked under the selection's condition.
+fn unsupported(task: &dyn Task, selection: &Selection) -> Result<()> {
+    if task.conditions().contains(&selection.condition) {
+        return Ok(());
+    }
+    Err(Error::UnsupportedCondition {
+        task: task.name().to_owned(),
+        condition: selection.condition,
+        supported: task.conditions().to_vec(),
+    })
+}
+
+/// All embedded questions, for the vocabulary of the conditions.
+pub(crate) fn embedded_texts() -> Vec<&'static str> {
+    data::embedded_texts()
 }
 
 /// The two ways of asking.
@@ -66,7 +118,7 @@ pub enum Protocol<'a> {
 }
 
 impl Protocol<'_> {
-    /// Which way it is, for records and reports.
+    /// What is reported where the task itself says nothing else.
     #[must_use]
     pub fn metric(&self) -> Metric {
         match self {
@@ -80,10 +132,25 @@ impl Protocol<'_> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Metric {
-    /// Share of completions whose extracted answer equals the reference.
+    /// Share of completions whose strictly extracted answer equals the reference.
     ExactMatch,
+    /// Share of completions whose flexibly extracted answer equals the reference.
+    FlexibleExactMatch,
+    /// Share of completions that make a program which passes its tests.
+    PassAtOne,
     /// Share of documents whose right choice has the highest summed log-likelihood.
     Accuracy,
+}
+
+impl Metric {
+    /// Whether a sample counts as right.
+    #[must_use]
+    pub fn is_right(self, score: &SampleScore) -> bool {
+        match self {
+            Self::FlexibleExactMatch => score.flexible_correct,
+            Self::ExactMatch | Self::PassAtOne | Self::Accuracy => score.correct,
+        }
+    }
 }
 
 /// A task that is answered by writing.
@@ -97,15 +164,24 @@ pub trait Generative: Send + Sync {
     /// The limit on a completion, in tokens.
     fn max_new_tokens(&self) -> usize;
 
-    /// Scores what the model wrote. Must not panic on any text.
-    fn score(&self, document: &Document, completion: &Completion) -> SampleScore;
+    /// Scores what the model wrote, cut at the stop strings. Must not panic on any text.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoJudge`] and [`Error::Judge`], where a generated program could not be run: that is no wrong
+    /// answer.
+    fn score(&self, document: &Document, completion: &Completion) -> Result<SampleScore>;
 
     /// The reward of reinforcement learning: 1 for a right answer in a completion that the model ended
     /// itself, else 0.
-    fn reward(&self, document: &Document, completion: &Completion) -> f64 {
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Generative::score`].
+    fn reward(&self, document: &Document, completion: &Completion) -> Result<f64> {
         let is_right =
-            completion.finish == Finish::EndOfSequence && self.score(document, completion).correct;
-        f64::from(u8::from(is_right))
+            completion.finish == Finish::EndOfSequence && self.score(document, completion)?.correct;
+        Ok(f64::from(u8::from(is_right)))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Tasks by name.
 
-use super::{MicroBenchmark, Task};
+use super::harness::{Bbh, Gsm, HumanEval, Sciq, SciqChat};
+use super::{MicroBenchmark, Resources, Task};
 use crate::error::{Error, Result};
 use crate::micro::MicroTask;
 use std::sync::Arc;
@@ -9,6 +10,8 @@ use std::sync::Arc;
 #[derive(Clone, Default)]
 pub struct Registry {
     tasks: Vec<Arc<dyn Task>>,
+    /// How many of `tasks` are parts of others, and come last.
+    parts: usize,
     groups: Vec<(String, Vec<String>)>,
 }
 
@@ -19,19 +22,51 @@ impl Registry {
         Self::default()
     }
 
-    /// Every task that ships with taskvec; the group `micro` is all of the micro world.
+    /// Every task, with nobody to run programs and no data but what is embedded.
     #[must_use]
     pub fn standard() -> Self {
+        Self::with_resources(&Resources::default())
+    }
+
+    /// Every task; the group `micro` is all of the micro world, `bbh` another name of `bbh_cot_fewshot`, as in
+    /// the harness.
+    #[must_use]
+    pub fn with_resources(resources: &Resources) -> Self {
         let micro: Vec<String> = MicroTask::ALL
             .iter()
             .map(|task| task.name().to_owned())
             .collect();
-        MicroTask::ALL
+        let (parts, wholes): (Vec<Bbh>, Vec<Bbh>) =
+            Bbh::all(resources).into_iter().partition(Bbh::is_single);
+        let tasks = MicroTask::ALL
             .into_iter()
-            .fold(Self::empty(), |registry, task| {
-                registry.with(Arc::new(MicroBenchmark(task)))
-            })
-            .with_group("micro", micro)
+            .map(|task| Arc::new(MicroBenchmark(task)) as Arc<dyn Task>)
+            .chain(
+                Gsm::all(resources)
+                    .into_iter()
+                    .map(|task| Arc::new(task) as _),
+            )
+            .chain(
+                HumanEval::all(resources)
+                    .into_iter()
+                    .map(|task| Arc::new(task) as _),
+            )
+            .chain([
+                Arc::new(Sciq::new(resources)) as _,
+                Arc::new(SciqChat::new(false, resources)) as _,
+                Arc::new(SciqChat::new(true, resources)) as _,
+            ])
+            .chain(wholes.into_iter().map(|task| Arc::new(task) as _));
+        let count = parts.len();
+        Self {
+            tasks: tasks
+                .chain(parts.into_iter().map(|task| Arc::new(task) as _))
+                .collect(),
+            parts: count,
+            groups: Vec::new(),
+        }
+        .with_group("micro", micro)
+        .with_group("bbh", vec!["bbh_cot_fewshot".to_owned()])
     }
 
     /// Adds a task; one of the same name is replaced.
@@ -43,7 +78,7 @@ impl Registry {
             .find(|known| known.name() == task.name())
         {
             Some(known) => *known = task,
-            None => self.tasks.push(task),
+            None => self.tasks.insert(self.tasks.len() - self.parts, task),
         }
         self
     }
@@ -55,9 +90,21 @@ impl Registry {
         self
     }
 
-    /// Every task, in order.
+    /// Every task, in order, without those that are one part of another.
     pub fn tasks(&self) -> impl Iterator<Item = &Arc<dyn Task>> {
+        self.tasks.iter().take(self.tasks.len() - self.parts)
+    }
+
+    /// Every task, the parts included: `bbh_zeroshot_snarks` is one of `bbh_zeroshot`.
+    pub fn all_tasks(&self) -> impl Iterator<Item = &Arc<dyn Task>> {
         self.tasks.iter()
+    }
+
+    /// Names that stand for several tasks, and which.
+    pub fn groups(&self) -> impl Iterator<Item = (&str, &[String])> {
+        self.groups
+            .iter()
+            .map(|(name, members)| (name.as_str(), members.as_slice()))
     }
 
     /// The task of that name.
@@ -105,7 +152,6 @@ impl Registry {
             .map(|(_, candidate)| candidate.clone());
         Error::UnknownTask {
             name: name.to_owned(),
-            known,
             nearest,
         }
     }
@@ -150,11 +196,8 @@ mod tests {
         let near = Registry::standard().get("micro-gms").err().unwrap();
         assert_eq!(near.hint().unwrap(), "did you mean `micro-gsm`?");
         let far = Registry::standard().get("chess").err().unwrap();
-        assert_eq!(far.hint(), None);
-        assert_eq!(
-            far.to_string(),
-            "unknown task `chess`: the tasks are micro-gsm, micro-bbh, micro-sciq, micro-chat, micro"
-        );
+        assert_eq!(far.hint().unwrap(), "`taskvec tasks` lists them");
+        assert_eq!(far.to_string(), "unknown task `chess`");
         assert!(Registry::standard().select("micro-gsm,").is_err());
     }
 

@@ -15,7 +15,7 @@ pub(crate) struct EvalArgs {
     /// The model
     #[arg(value_name = "EXPR")]
     pub(crate) expression: Option<String>,
-    /// Benchmarks, separated by commas; `micro` is all of the micro world
+    /// Benchmarks, separated by commas; `taskvec tasks` lists them, `micro` is all of the micro world
     #[arg(long, value_name = "NAMES")]
     pub(crate) tasks: String,
     /// Perturbations of the text, separated by commas: clean, distractor, noise, reordered, adversarial
@@ -41,6 +41,9 @@ pub(crate) struct EvalArgs {
     /// Print one JSON object instead of a table
     #[arg(long)]
     pub(crate) json: bool,
+    /// Directory of questions that do not ship with taskvec; `taskvec tasks` says which file belongs where
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) bindings: BindingArgs,
     #[command(flatten)]

@@ -18,7 +18,9 @@ pub(crate) mod micro;
 pub(crate) mod output;
 #[cfg(test)]
 mod reference;
+pub(crate) mod score;
 pub(crate) mod sft;
+pub(crate) mod tasks;
 pub(crate) mod verify;
 pub(crate) mod weights;
 pub(crate) mod write;
@@ -61,6 +63,8 @@ pub(crate) enum Command {
     Generate(generate::GenerateArgs),
     Eval(eval::EvalArgs),
     Compare(compare::CompareArgs),
+    Score(score::ScoreArgs),
+    Tasks(tasks::TasksArgs),
     Sft(sft::SftArgs),
     Grpo(grpo::GrpoArgs),
     Micro(micro::MicroArgs),

@@ -52,6 +52,7 @@ pub(crate) fn run(arguments: &DemoArgs, printer: &Printer) -> anyhow::Result<()>
     arguments.threads.limit_pool()?;
     check_destination(&arguments.out)?;
     let cells = eval::cells(
+        &taskvec_eval::Registry::standard(),
         "micro",
         &[Condition::Clean, Condition::Adversarial],
         printer,

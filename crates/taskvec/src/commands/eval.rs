@@ -17,7 +17,8 @@ pub(super) const RECORDS: &str = "records.jsonl";
 
 pub(crate) fn run(arguments: &EvalArgs, printer: &Printer) -> anyhow::Result<()> {
     arguments.threads.limit_pool()?;
-    let cells = cells(&arguments.tasks, &arguments.conditions, printer)?;
+    let registry = super::tasks::registry(arguments.data.as_deref());
+    let cells = cells(&registry, &arguments.tasks, &arguments.conditions, printer)?;
     let wanted = Wanted {
         expression: arguments.expression.as_deref(),
         bindings: &arguments.bindings,
@@ -97,11 +98,12 @@ pub(super) struct Document<'a> {
 
 /// The tasks and conditions asked for, where tasks have those conditions.
 pub(super) fn cells(
+    registry: &Registry,
     tasks: &str,
     conditions: &[Condition],
     printer: &Printer,
 ) -> anyhow::Result<Vec<Cell>> {
-    let tasks = Registry::standard().select(tasks)?;
+    let tasks = registry.select(tasks)?;
     for task in &tasks {
         let names = |conditions: &[Condition]| -> Vec<String> {
             conditions

@@ -13,7 +13,9 @@ mod inspect;
 mod lora;
 mod micro;
 mod model;
+mod score;
 mod sft;
+mod tasks;
 mod tokenizers;
 mod training;
 mod verify;
@@ -48,6 +50,8 @@ pub(crate) fn run(command: &Command, printer: &Printer) -> anyhow::Result<()> {
         Command::Generate(arguments) => generate::run(arguments, printer),
         Command::Eval(arguments) => eval::run(arguments, printer),
         Command::Compare(arguments) => compare::run(arguments, printer),
+        Command::Score(arguments) => score::run(arguments, printer),
+        Command::Tasks(arguments) => tasks::run(arguments, printer),
         Command::Sft(arguments) => sft::run(arguments, printer),
         Command::Grpo(arguments) => grpo::run(arguments, printer),
         Command::Micro(arguments) => micro::run(&arguments.command, printer),

@@ -99,7 +99,7 @@ fn an_unknown_task() {
     assert_snapshot!(Workplace::new().run("eval micro:target --tasks micro-gms"), @"
     exit code 2
     --- stderr
-    error: unknown task `micro-gms`: the tasks are micro-gsm, micro-bbh, micro-sciq, micro-chat, micro
+    error: unknown task `micro-gms`
 
     hint: did you mean `micro-gsm`?
     ");

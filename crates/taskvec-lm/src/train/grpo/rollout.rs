@@ -46,7 +46,11 @@ pub trait Environment: Sync {
     fn prompt(&self, index: usize) -> &[u32];
 
     /// Rewards a completion of prompt `index`.
-    fn judge(&self, index: usize, completion: &Rollout) -> Judgement;
+    ///
+    /// # Errors
+    ///
+    /// What kept the completion from being scored: that is no reward of 0.
+    fn judge(&self, index: usize, completion: &Rollout) -> Result<Judgement>;
 }
 
 /// Samples completions from a decoder.
@@ -141,7 +145,7 @@ impl Group {
             .iter()
             .zip(&rollouts)
             .map(|(&prompt, rollout)| environment.judge(prompt, rollout))
-            .collect();
+            .collect::<Result<_>>()?;
         let rewards: Vec<f64> = judgements
             .iter()
             .map(|judgement| judgement.reward)

@@ -72,7 +72,7 @@ impl Environment for TaskEnvironment<'_> {
         &self.prompts[index]
     }
 
-    fn judge(&self, index: usize, rollout: &Rollout) -> Judgement {
+    fn judge(&self, index: usize, rollout: &Rollout) -> Result<Judgement> {
         let text = self.tokenizer.decode(&rollout.tokens, true);
         let completion = Completion {
             text,
@@ -83,11 +83,11 @@ impl Environment for TaskEnvironment<'_> {
                 Finish::Length
             },
         };
-        Judgement {
-            reward: self.task.reward(&self.documents[index], &completion),
+        Ok(Judgement {
+            reward: self.task.reward(&self.documents[index], &completion)?,
             step_by_step: is_step_by_step(&completion.text),
             text: completion.text,
-        }
+        })
     }
 }
 

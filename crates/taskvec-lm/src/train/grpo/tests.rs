@@ -86,13 +86,13 @@ impl Environment for Bandit {
         &self.prompts[index]
     }
 
-    fn judge(&self, index: usize, completion: &Rollout) -> Judgement {
+    fn judge(&self, index: usize, completion: &Rollout) -> Result<Judgement> {
         let right = completion.tokens.first() == Some(&(self.prompts[index][0] + 2));
-        Judgement {
+        Ok(Judgement {
             reward: f64::from(u8::from(right)) + if completion.ended { 0.2 } else { 0.0 },
             step_by_step: completion.tokens.len() > 2,
             text: format!("{:?}", completion.tokens),
-        }
+        })
     }
 }
 
@@ -284,18 +284,18 @@ impl Environment for Fading {
         self.bandit.prompt(index)
     }
 
-    fn judge(&self, index: usize, completion: &Rollout) -> Judgement {
+    fn judge(&self, index: usize, completion: &Rollout) -> Result<Judgement> {
         let judged = self
             .judged
             .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let judgement = self.bandit.judge(index, completion);
-        match judged < 30 * 72 {
+        let judgement = self.bandit.judge(index, completion)?;
+        Ok(match judged < 30 * 72 {
             true => judgement,
             false => Judgement {
                 reward: 0.0,
                 ..judgement
             },
-        }
+        })
     }
 }
 
