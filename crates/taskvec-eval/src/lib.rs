@@ -16,6 +16,7 @@ pub mod report;
 pub mod run;
 mod split;
 pub mod statistics;
+pub mod sweep;
 pub mod task;
 
 pub use condition::Condition;

@@ -100,11 +100,11 @@ impl Report {
         }
     }
 
-    fn models(&self) -> Vec<&str> {
+    pub(super) fn models(&self) -> Vec<&str> {
         distinct(self.rows.iter().map(|row| row.model.as_str()))
     }
 
-    fn cells(&self) -> Vec<(&str, Condition)> {
+    pub(super) fn cells(&self) -> Vec<(&str, Condition)> {
         distinct(
             self.rows
                 .iter()
@@ -123,14 +123,14 @@ fn distinct<T: PartialEq>(values: impl Iterator<Item = T>) -> Vec<T> {
     seen
 }
 
-fn title(task: &str, condition: Condition) -> String {
+pub(super) fn title(task: &str, condition: Condition) -> String {
     match condition {
         Condition::Clean => task.to_owned(),
         _ => format!("{task} {condition}"),
     }
 }
 
-fn star(difference: &Difference) -> &'static str {
+pub(super) fn star(difference: &Difference) -> &'static str {
     match difference.verdict() {
         Verdict::Undecided => "",
         Verdict::Higher | Verdict::Lower => "*",
