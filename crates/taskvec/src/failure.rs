@@ -91,6 +91,36 @@ pub(crate) enum Refusal {
         /// The expression.
         expression: String,
     },
+    /// A variable of a sweep that something else has the name of.
+    #[error("`{name}` is {}", if *is_bound { "a checkpoint and a coefficient" } else { "given values twice" })]
+    VariableTwice {
+        /// The name.
+        name: String,
+        /// Whether a checkpoint has it.
+        is_bound: bool,
+    },
+    /// A variable of a sweep that the expression does not have.
+    #[error("`{name}` is given values, but it is not in `{expression}`")]
+    NoVariable {
+        /// The name.
+        name: String,
+        /// The expression.
+        expression: String,
+    },
+    /// A directory that another sweep is kept in.
+    #[error("`{directory}` holds a sweep of `{expression}`")]
+    OtherSweep {
+        /// The directory.
+        directory: String,
+        /// What was swept there.
+        expression: String,
+    },
+    /// A file of the user's own, where a page was to be written.
+    #[error("`{path}` exists and is no report of that format")]
+    NotAReport {
+        /// The file.
+        path: String,
+    },
     /// Names given beside a mergekit file, which names its models itself.
     #[error("`--let` says nothing about `{file}`: a mergekit file names its models itself")]
     NamesBesideFile {
@@ -143,6 +173,12 @@ impl Refusal {
             Self::NotAModel { .. } => {
                 Some("add the vector to a model: `target + 0.5*vector`".to_owned())
             }
+            Self::VariableTwice { .. } => Some("give each coefficient a name of its own".to_owned()),
+            Self::NoVariable { name, .. } => {
+                Some(format!("write it where it counts, as in `target + {name}*vector`"))
+            }
+            Self::OtherSweep { .. } => Some("pass another directory with `--out`".to_owned()),
+            Self::NotAReport { .. } => Some("pass another path with `-o`".to_owned()),
             Self::ForeignReport { .. } => Some("pass another path with `--out`".to_owned()),
             Self::NotAsRecorded { .. } => Some(
                 "write it again from the recorded expression; where a parent was moved, say where with `--let NAME=REF`"
@@ -164,6 +200,8 @@ impl Refusal {
             Self::UnknownName { .. }
             | Self::NoCondition { .. }
             | Self::NamesBesideFile { .. }
+            | Self::VariableTwice { .. }
+            | Self::NoVariable { .. }
             | Self::BoundTwice { .. } => Status::Usage,
             _ => Status::Refused,
         }

@@ -13,6 +13,7 @@ pub mod page;
 mod render;
 mod robustness;
 mod table;
+mod visible;
 
 #[cfg(test)]
 mod tests;

@@ -195,3 +195,16 @@ pub(super) fn p_value(p: f64) -> String {
         format!("{p:.3}")
     }
 }
+
+/// So many significant digits, with an exponent only where zeros would hide them.
+pub(super) fn significant(value: f64, digits: i32) -> String {
+    let size = value.abs();
+    if size == 0.0 {
+        return "0".to_owned();
+    }
+    if !(1e-3..1e5).contains(&size) {
+        return format!("{value:.*e}", (digits - 1).max(0) as usize);
+    }
+    let decimals = (digits - 1 - size.log10().floor() as i32).clamp(0, 6) as usize;
+    format!("{value:.decimals$}")
+}

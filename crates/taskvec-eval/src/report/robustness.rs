@@ -34,7 +34,8 @@ pub struct Robustness {
 pub fn robustness(records: &[Record]) -> Vec<Robustness> {
     type Place<'a> = (&'a str, &'a str, &'a str);
     let mut clean: BTreeMap<Place<'_>, BTreeMap<(&str, u32), bool>> = BTreeMap::new();
-    let mut perturbed: Vec<(Place<'_>, Condition, Vec<(&str, u32, bool)>)> = Vec::new();
+    type Sample<'a> = (&'a str, u32, bool);
+    let mut perturbed: Vec<(Place<'_>, Condition, Vec<Sample<'_>>)> = Vec::new();
     for record in records {
         let place = (
             record.model.as_str(),

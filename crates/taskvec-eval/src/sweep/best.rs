@@ -201,7 +201,7 @@ pub fn best(sweep: &Sweep, records: &[Record], options: &BestOptions) -> Result<
 }
 
 /// Whether a question is one to choose on.
-fn is_validation(record: &Record, options: &BestOptions) -> bool {
+pub(super) fn is_validation(record: &Record, options: &BestOptions) -> bool {
     let keys = [
         options.seed,
         Random::key("validation"),

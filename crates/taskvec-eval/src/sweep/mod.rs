@@ -6,6 +6,9 @@
 mod best;
 mod order;
 
+#[cfg(test)]
+mod tests;
+
 pub use best::{Best, BestOptions, Candidate, Comparison, best};
 pub use order::{bisecting, grid_order};
 

@@ -4,6 +4,7 @@
 //! checkpoints only. `docs/cli.md` is generated from what stands here.
 
 pub(crate) mod apply;
+pub(crate) mod best;
 pub(crate) mod check;
 pub(crate) mod demo;
 pub(crate) mod eval;
@@ -16,7 +17,9 @@ pub(crate) mod micro;
 pub(crate) mod output;
 #[cfg(test)]
 mod reference;
+pub(crate) mod report;
 pub(crate) mod sft;
+pub(crate) mod sweep;
 pub(crate) mod verify;
 pub(crate) mod weights;
 pub(crate) mod write;
@@ -58,6 +61,9 @@ pub(crate) enum Command {
     Inspect(inspect::InspectArgs),
     Generate(generate::GenerateArgs),
     Eval(eval::EvalArgs),
+    Sweep(sweep::SweepArgs),
+    Best(best::BestArgs),
+    Report(report::ReportArgs),
     Sft(sft::SftArgs),
     Grpo(grpo::GrpoArgs),
     Micro(micro::MicroArgs),

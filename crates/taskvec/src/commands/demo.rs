@@ -1,5 +1,5 @@
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 
 use anyhow::Context;
@@ -109,7 +109,9 @@ pub(crate) fn run(arguments: &DemoArgs, printer: &Printer) -> anyhow::Result<()>
         engine,
         report: &report,
     };
-    write_report(&arguments.out, &document)?;
+    let mut text = serde_json::to_string_pretty(&document)?;
+    text.push('\n');
+    super::write_whole(&arguments.out, &text)?;
     if arguments.json {
         printer.json(&document)?;
     } else {
@@ -169,21 +171,4 @@ fn check_destination(path: &Path) -> anyhow::Result<()> {
         path: path.display().to_string(),
     }
     .into())
-}
-
-/// The report appears whole or not at all.
-fn write_report(path: &Path, document: &Document<'_>) -> anyhow::Result<()> {
-    let mut name = std::ffi::OsString::from(".");
-    name.push(path.file_name().unwrap_or_default());
-    name.push(".taskvec-partial");
-    let partial: PathBuf = path.with_file_name(name);
-    let mut text = serde_json::to_string_pretty(document)?;
-    text.push('\n');
-    fs::write(&partial, text)
-        .and_then(|()| fs::rename(&partial, path))
-        .inspect_err(|_| {
-            // The report is lost either way; what is left of it should not stay.
-            let _ = fs::remove_file(&partial);
-        })
-        .with_context(|| format!("cannot write `{}`", path.display()))
 }

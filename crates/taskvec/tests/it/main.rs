@@ -12,6 +12,7 @@ mod language;
 mod lora;
 mod mergekit;
 mod refusal;
+mod sweep;
 mod trust;
 mod usage;
 mod weights;

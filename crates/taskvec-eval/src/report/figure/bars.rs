@@ -196,10 +196,9 @@ fn difference_axis(canvas: &Canvas<'_>, scale: &Scale, top: f64, bottom: f64) {
         top,
         bottom,
         "difference, points",
-        &|value| {
-            format!("{:+.0}", 100.0 * value)
-                .replace("+0", "0")
-                .replace('-', "−")
+        &|value| match format!("{:+.0}", 100.0 * value).as_str() {
+            "+0" | "-0" => "0".to_owned(),
+            text => text.replace('-', "−"),
         },
     );
     let zero = scale.at(0.0);

@@ -1,6 +1,7 @@
 //! A sheet to draw on, in CSS pixels.
 
 use super::palette::{Ink, PAPER};
+use crate::report::visible::visible;
 use plotters::coord::Shift;
 use plotters::coord::ranged1d::Ranged;
 use plotters::coord::types::RangedCoordf64;
@@ -78,19 +79,9 @@ impl Canvas<'_> {
             .draw(&Circle::new(place(center), length(radius), style));
     }
 
-    /// One line of text, centred on its place vertically. What XML cannot hold is left out.
+    /// One line of text, centred on its place vertically; without what XML cannot hold.
     pub(super) fn text(&self, text: &str, at: (f64, f64), size: f64, ink: Ink, lean: Lean) {
-        let text: String = text
-            .chars()
-            .map(|character| {
-                if character.is_control() {
-                    ' '
-                } else {
-                    character
-                }
-            })
-            .filter(|character| !matches!(character, '\u{fffe}' | '\u{ffff}'))
-            .collect();
+        let text = visible(text).replace(['\n', '\t', '\u{fffe}', '\u{ffff}'], " ");
         let anchor = match lean {
             Lean::Start => HPos::Left,
             Lean::Middle => HPos::Center,

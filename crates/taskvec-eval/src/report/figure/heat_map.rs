@@ -4,9 +4,10 @@ use super::canvas::{Canvas, Lean, clipped, draw};
 use super::palette::{FAINT, GRID, HEAT, HOT, ON_COOL, ON_HOT, TEXT};
 use super::{Figure, NARROW, csv_line, slug};
 use crate::report::inspection::{Group, Inspection};
+use crate::report::render::significant;
 
 const TOP: f64 = 30.0;
-const LEFT: f64 = 62.0;
+const LEFT: f64 = 74.0;
 const ROW: f64 = 24.0;
 const KEY: f64 = 40.0;
 
@@ -50,8 +51,8 @@ impl Measure {
 
     fn label(self, value: f64) -> String {
         match self {
-            Self::Norm => significant(value),
-            Self::RelativeNorm | Self::Survival => significant(100.0 * value),
+            Self::Norm => significant(value, 3),
+            Self::RelativeNorm | Self::Survival => significant(100.0 * value, 3),
         }
     }
 }
@@ -165,7 +166,7 @@ fn sheet(
         let below = TOP + ROW * layers.len() as f64 + 6.0;
         for (index, group) in outside.iter().enumerate() {
             let top = below + ROW * index as f64;
-            let name = clipped(&group.module, 9);
+            let name = clipped(&group.module, 11);
             canvas.text(&name, (LEFT - 8.0, top + ROW / 2.0), 11.0, FAINT, Lean::End);
             cell(
                 canvas,
@@ -219,17 +220,4 @@ fn key(canvas: &Canvas<'_>, top: f64, measure: Measure, largest: f64) {
     let end = LEFT + width * HEAT.len() as f64 + 8.0;
     let label = format!("{}  {}", measure.label(largest), measure.name());
     canvas.text(&label, (end, top + 5.0), 11.0, TEXT, Lean::Start);
-}
-
-/// Three significant digits.
-fn significant(value: f64) -> String {
-    let size = value.abs();
-    if size == 0.0 {
-        return "0".to_owned();
-    }
-    if !(1e-3..1e4).contains(&size) {
-        return format!("{value:.0e}");
-    }
-    let decimals = (2 - size.log10().floor() as i32).clamp(0, 5) as usize;
-    format!("{value:.decimals$}")
 }

@@ -55,7 +55,7 @@ pub(crate) const HEAT: [Ink; 7] = [
     ink(0xD6_E6_F4, 0x1F_35_49),
     ink(0xB2_D1_EB, 0x23_49_68),
     ink(0x84_B6_DF, 0x2C_62_8C),
-    ink(0x3A_7E_BD, 0x5F_A0_D4),
+    ink(0x34_74_B2, 0x5F_A0_D4),
     ink(0x1F_5F_9E, 0x8F_C1_E8),
     ink(0x0E_3F_72, 0xC4_E0_F6),
 ];

@@ -431,7 +431,8 @@ fn curves(sweep: &Sweep, report: &Report) -> Vec<Curve> {
                 .iter()
                 .zip(&point.indices)
                 .enumerate()
-                .filter(|(index, _)| *index != axis)
+                // What has one value is the same for all curves.
+                .filter(|(index, (variable, _))| *index != axis && variable.values.len() > 1)
                 .map(|(_, (variable, &index))| {
                     format!("{} = {}", variable.name, variable.values[index].text)
                 });

@@ -3,6 +3,7 @@
 use super::data::PageData;
 use crate::report::figure::palette;
 use crate::report::render::{self, p_value, percent, points};
+use crate::report::visible::{turns_text, visible};
 use crate::report::{Figure, Row, Verdict};
 use minijinja::value::Value;
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, context};
@@ -154,7 +155,7 @@ pub(super) fn shown(value: f64, form: &str) -> Option<String> {
         "p" => p_value(value),
         "count" => format!("{value:.0}"),
         "tokens" => format!("{value:.1}"),
-        "size" => format!("{value:.4}"),
+        "size" => render::significant(value, 4),
         _ => return None,
     })
 }
@@ -314,30 +315,6 @@ fn embedded(value: &impl Serialize) -> String {
     text
 }
 
-/// Whether a character changes the direction of those around it.
-fn turns_text(character: char) -> bool {
-    matches!(character, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
-
-/// The text with its invisible characters named: a label must not look like another one.
-fn visible(text: &str) -> String {
-    let is_hidden = |character: char| {
-        (character.is_control() && !matches!(character, '\n' | '\t')) || turns_text(character)
-    };
-    if !text.contains(is_hidden) {
-        return text.to_owned();
-    }
-    let mut shown = String::new();
-    for character in text.chars() {
-        if is_hidden(character) {
-            shown.push_str(&format!("⟨U+{:04X}⟩", character as u32));
-        } else {
-            shown.push(character);
-        }
-    }
-    shown
-}
-
 /// The hash by which a content security policy knows a text.
 fn integrity(text: &str) -> String {
     format!("sha256-{}", base64(&Sha256::digest(text.as_bytes())))
@@ -391,10 +368,5 @@ mod tests {
             "{text}"
         );
         assert_eq!(serde_json::from_str::<String>(&text).unwrap(), hostile);
-    }
-
-    #[test]
-    fn invisible_characters_are_named() {
-        assert_eq!(visible("a\u{0}b\u{202e}c\n"), "a⟨U+0000⟩b⟨U+202E⟩c\n");
     }
 }

@@ -174,7 +174,7 @@
     const heading = element("h3", "", `${names[result]} · ${question.id}`, question.kind ? ` · ${question.kind}` : "");
     const asked = element("p", "question", ...visible(question.prompt));
     asked.dir = "auto";
-    const item = element("li", result, heading, asked);
+    const item = element("li", `is-${result}`, heading, asked);
     if (question.choices.length) item.append(element("p", "reading", "choices: ", ...visible(question.choices.join(" | "))));
     item.append(element("p", "reading", "reference: ", element("bdi", "", ...visible(question.reference))));
     const [one, other] = [question.answers[before.value], question.answers[after.value]];

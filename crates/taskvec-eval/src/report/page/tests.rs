@@ -259,13 +259,16 @@ fn prose(html: &str) -> String {
     let mut is_tag = false;
     for character in text.chars() {
         match character {
-            '<' => is_tag = true,
+            '<' => {
+                is_tag = true;
+                plain.push(' ');
+            }
             '>' => is_tag = false,
             _ if !is_tag => plain.push(character),
             _ => {}
         }
     }
-    plain
+    plain.replace("&#x27;", "’")
 }
 
 #[test]
@@ -421,7 +424,7 @@ fn every_number_shown_is_the_datas() {
         // Digits outside are those of names, of the method and of counts of things that the page lists.
         let mut words: Vec<String> = Vec::new();
         for word in prose(&html).split_whitespace() {
-            let word = word.trim_matches(['.', ',', ';', ':']);
+            let word = word.trim_matches(['.', ',', ';', ':', '`']);
             if word.bytes().any(|byte| byte.is_ascii_digit()) && !words.contains(&word.to_owned()) {
                 words.push(word.to_owned());
             }
@@ -449,7 +452,7 @@ fn every_number_shown_is_the_datas() {
         };
         let title = page.data().title.clone();
         words.retain(|word| !is_explained(word) && !title.contains(word.as_str()));
-        assert_eq!(words, ["engine"; 0], "numbers from nowhere");
+        assert_eq!(words, [""; 0], "numbers from nowhere");
     }
 }
 
@@ -518,9 +521,12 @@ fn a_sweep_becomes_curves_in_the_order_of_its_values() {
         .iter()
         .filter(|figure| figure.id.starts_with("curve-"))
         .collect();
-    // Without a second variable that varies there is still its one value in every curve's name.
-    assert_eq!(curves.len(), 3);
-    assert_eq!(curves[0].csv.lines().count(), 7);
+    // Tasks share a sheet where the condition is one.
+    let lines: Vec<usize> = curves
+        .iter()
+        .map(|figure| figure.csv.lines().count())
+        .collect();
+    assert_eq!(lines, [13, 7]);
 }
 
 #[test]
@@ -589,7 +595,9 @@ fn nothing_is_fetched() {
             "{place}"
         );
     }
-    assert!(!html.contains(" src=") && !html.contains("url("));
+    // The answers are data, in which anything may stand.
+    let own = &html[..html.find("<script type=").unwrap()];
+    assert!(!own.contains(" src=") && !own.contains("url("));
 }
 
 #[test]
