@@ -311,7 +311,10 @@ fn status_of(cause: &(dyn StdError + 'static)) -> Option<Status> {
     if let Some(refusal) = cause.downcast_ref::<Refusal>() {
         return Some(refusal.status());
     }
-    if let Some(taskvec_eval::Error::UnknownTask { .. }) = cause.downcast_ref() {
+    if let Some(
+        taskvec_eval::Error::UnknownTask { .. } | taskvec_eval::Error::UnknownModel { .. },
+    ) = cause.downcast_ref()
+    {
         return Some(Status::Usage);
     }
     match cause.downcast_ref::<taskvec_core::Error>() {

@@ -58,7 +58,10 @@ pub(crate) fn run(arguments: &DemoArgs, printer: &Printer) -> anyhow::Result<()>
     )?;
     printer.note("v = micro:grpo - micro:sft, what GRPO taught beyond SFT on the same problems");
 
-    let mut log = RecordLog::in_memory();
+    let (mut log, certainty) = match &arguments.records {
+        Some(path) => (RecordLog::open(path)?, Fingerprint::Content),
+        None => (RecordLog::in_memory(), Fingerprint::Header),
+    };
     let mut engine = String::new();
     for (label, expression) in models(arguments.seed) {
         let plan = resolution::plan(
@@ -70,7 +73,7 @@ pub(crate) fn run(arguments: &DemoArgs, printer: &Printer) -> anyhow::Result<()>
         let subject = Subject {
             model: label.to_owned(),
             expression: plan.expression().to_string(),
-            fingerprint: model::fingerprint(&plan, Fingerprint::Header, printer)?,
+            fingerprint: model::fingerprint(&plan, certainty, printer)?,
         };
         let model = model::load(&plan)?;
         let options = RunOptions {

@@ -1,7 +1,5 @@
 //! Sweeps, the best of their points, and reports.
 
-use insta::assert_snapshot;
-
 use crate::workplace::Workplace;
 
 const SWEEP: &str = "sweep 'micro:target + a*(micro:grpo - micro:sft)' --over a=0:1:0.5 --tasks micro-chat --limit 12 --out s";
@@ -23,7 +21,16 @@ fn stdout(here: &Workplace, arguments: &str) -> String {
 #[test]
 fn a_sweep_is_kept_resumed_chosen_from_and_reported() {
     let here = Workplace::new();
-    let curve = stdout(&here, SWEEP);
+    let first = here.output(SWEEP);
+    let (curve, talk) = [first.stdout, first.stderr]
+        .map(|bytes| String::from_utf8(bytes).unwrap())
+        .into();
+    // A line for each point where there is no terminal, and nothing that only a terminal understands.
+    assert!(
+        talk.contains("(3 of 3 points, ") && talk.matches(" of 3 points").count() == 3,
+        "{talk}"
+    );
+    assert!(!talk.contains('\u{1b}') && !curve.contains('\u{1b}'));
     assert!(
         curve.starts_with("micro-chat  accuracy %  95 % interval"),
         "{curve}"
@@ -105,13 +112,55 @@ fn a_sweep_is_kept_resumed_chosen_from_and_reported() {
     );
 }
 
+/// What a refused command says; nothing of it is on stdout.
+fn refused(here: &Workplace, arguments: &str, code: i32, says: &[&str]) {
+    let output = here.output(arguments);
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(code), "{arguments}: {stderr}");
+    assert!(output.stdout.is_empty());
+    for part in says {
+        assert!(stderr.contains(part), "{part}: {stderr}");
+    }
+}
+
 #[test]
 fn sweeps_that_make_no_sense() {
     let here = Workplace::new();
-    assert_snapshot!(here.run("sweep 'micro:target + (micro:grpo - micro:sft)' --over a=0:1:0.5 --tasks micro-chat --out s"), @"");
-    assert_snapshot!(here.run("sweep 'a*(micro:grpo - micro:sft)' --over a=0:1:0.5 --tasks micro-chat --out s"), @"");
-    assert_snapshot!(here.run("sweep 'micro:target + a*(micro:grpo - micro:sft)' --over a=1 --let a=micro:base --tasks micro-chat --out s"), @"");
-    assert_snapshot!(here.run("sweep 'micro:target + (micro:grpo - micro:sft)/a' --over a=0,1 --tasks micro-chat --out s"), @"");
+    let sweep = |rest: &str| format!("sweep {rest} --tasks micro-chat --out s");
+    refused(
+        &here,
+        &sweep("'micro:target + (micro:grpo - micro:sft)' --over a=0:1:0.5"),
+        2,
+        &[
+            "error: `a` is given values, but it is not in `micro:target",
+            "hint: write it where it counts",
+        ],
+    );
+    refused(
+        &here,
+        &sweep("'a*(micro:grpo - micro:sft)' --over a=0.5,1"),
+        1,
+        &["is a vector; a model is needed to evaluate"],
+    );
+    refused(
+        &here,
+        &sweep("'micro:target + a*(micro:grpo - micro:sft)' --over a=1 --let a=micro:base"),
+        2,
+        &["error: `a` is a checkpoint and a coefficient"],
+    );
+    refused(
+        &here,
+        &sweep("'micro:target + a*(micro:grpo - micro:sft)' --over a=1 --over a=2"),
+        2,
+        &["error: `a` is given values twice"],
+    );
+    refused(
+        &here,
+        &sweep("'micro:target + (micro:grpo - micro:sft)/a' --over a=1,0"),
+        2,
+        &["cannot measure `a = 0`", "zero"],
+    );
+    // Found before anything was made.
     assert_eq!(here.names(), [""; 0]);
 }
 
@@ -120,22 +169,57 @@ fn a_directory_of_another_sweep() {
     let here = Workplace::new();
     std::fs::create_dir(here.path("s")).unwrap();
     std::fs::write(here.path("s/sweep.json"), "{}").unwrap();
-    assert_snapshot!(here.run(SWEEP), @"");
-    std::fs::remove_file(here.path("s/sweep.json")).unwrap();
-    stdout(
+    refused(
         &here,
-        "sweep 'micro:target + a*(micro:grpo - micro:sft)' --over a=1 --tasks micro-chat --limit 1 --out s -q",
+        SWEEP,
+        1,
+        &["sweep.json` does not describe a sweep: missing field"],
     );
-    assert_snapshot!(here.run("sweep 'micro:base + a*(micro:grpo - micro:sft)' --over a=1 --tasks micro-chat --limit 1 --out s"), @"");
+    std::fs::remove_file(here.path("s/sweep.json")).unwrap();
+    let sweep = |model: &str| {
+        format!(
+            "sweep '{model} + a*(micro:grpo - micro:sft)' --over a=1 --tasks micro-chat --limit 1 --out s"
+        )
+    };
+    stdout(&here, &sweep("micro:target"));
+    refused(
+        &here,
+        &sweep("micro:base"),
+        1,
+        &[
+            "`s` holds a sweep of `micro:target + a*(micro:grpo - micro:sft)`",
+            "hint: pass another directory",
+        ],
+    );
 }
 
 #[test]
 fn reports_of_nothing_and_over_something() {
     let here = Workplace::new();
-    assert_snapshot!(here.run("report r"), @"");
+    refused(&here, "report r", 1, &["cannot read `r`"]);
     std::fs::write(here.path("r.jsonl"), "").unwrap();
-    assert_snapshot!(here.run("report r.jsonl"), @"");
+    refused(
+        &here,
+        "report r.jsonl",
+        1,
+        &["there are no records to report", "hint: "],
+    );
     std::fs::write(here.path("mine.html"), "<p>mine</p>").unwrap();
-    assert_snapshot!(here.run("report r.jsonl -o mine.html"), @"");
-    assert_snapshot!(here.run("best r"), @"");
+    refused(
+        &here,
+        "report r.jsonl -o mine.html",
+        1,
+        &["`mine.html` exists and is no report"],
+    );
+    assert_eq!(text(&here, "mine.html"), "<p>mine</p>");
+    std::fs::write(here.path("r.jsonl"), "{}\n{}\n").unwrap();
+    refused(
+        &here,
+        "report r.jsonl",
+        1,
+        &["line 1 of the records `r.jsonl` is no record"],
+    );
+    // A reader mends nothing.
+    assert_eq!(text(&here, "r.jsonl"), "{}\n{}\n");
+    refused(&here, "best r", 1, &["cannot read `r/sweep.json`"]);
 }
