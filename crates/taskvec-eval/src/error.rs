@@ -298,6 +298,45 @@ pub enum Error {
         /// One of them.
         example: String,
     },
+    /// A model that a report was asked to show and that no record names.
+    #[error("no records of `{label}`: the models are {}", backticked(known))]
+    UnknownModel {
+        /// The label looked for.
+        label: String,
+        /// The labels there are.
+        known: Vec<String>,
+    },
+    /// Records files without a single record.
+    #[error("there are no records to report")]
+    NoRecords,
+    /// A file that is no inspection of a vector by group.
+    #[error("`{}` is no inspection that a report can show: {problem}", path.display())]
+    Inspection {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A file that does not say what was swept.
+    #[error("`{}` does not describe a sweep: {problem}", path.display())]
+    SweepFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// Points that have not answered the questions that others have.
+    #[error(
+        "{} of {points} points of the sweep are not finished: {}",
+        missing.len(),
+        backticked(missing)
+    )]
+    SweepIncomplete {
+        /// How many points the sweep has.
+        points: usize,
+        /// The labels of those that lack answers.
+        missing: Vec<String>,
+    },
 }
 
 /// A result whose error is this crate's [`Error`].
@@ -394,6 +433,17 @@ impl Error {
             }
             Self::AmbiguousSample { .. } => {
                 Some("report one run at a time, or give the models different names".to_owned())
+            }
+            Self::UnknownModel { .. } => None,
+            Self::NoRecords => Some(
+                "name a record file of `taskvec eval --out`, or a directory with one".to_owned(),
+            ),
+            Self::Inspection { .. } => {
+                Some("make it with `taskvec inspect EXPR --json`, without `--by tensor`".to_owned())
+            }
+            Self::SweepFile { .. } => Some("make it with `taskvec sweep`".to_owned()),
+            Self::SweepIncomplete { .. } => {
+                Some("run the same `taskvec sweep` again to finish it".to_owned())
             }
             Self::Unpaired { .. } => Some("evaluate both with the same limit and seed".to_owned()),
         }

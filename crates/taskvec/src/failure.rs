@@ -98,6 +98,36 @@ pub(crate) enum Refusal {
         /// The expression.
         expression: String,
     },
+    /// A variable of a sweep that something else has the name of.
+    #[error("`{name}` is {}", if *is_bound { "a checkpoint and a coefficient" } else { "given values twice" })]
+    VariableTwice {
+        /// The name.
+        name: String,
+        /// Whether a checkpoint has it.
+        is_bound: bool,
+    },
+    /// A variable of a sweep that the expression does not have.
+    #[error("`{name}` is given values, but it is not in `{expression}`")]
+    NoVariable {
+        /// The name.
+        name: String,
+        /// The expression.
+        expression: String,
+    },
+    /// A directory that another sweep is kept in.
+    #[error("`{directory}` holds a sweep of `{expression}`")]
+    OtherSweep {
+        /// The directory.
+        directory: String,
+        /// What was swept there.
+        expression: String,
+    },
+    /// A file of the user's own, where a page was to be written.
+    #[error("`{path}` exists and is no report of that format")]
+    NotAReport {
+        /// The file.
+        path: String,
+    },
     /// Names given beside a mergekit file, which names its models itself.
     #[error("`--let` says nothing about `{file}`: a mergekit file names its models itself")]
     NamesBesideFile {
@@ -158,6 +188,12 @@ impl Refusal {
             Self::NotAModel { .. } => {
                 Some("add the vector to a model: `target + 0.5*vector`".to_owned())
             }
+            Self::VariableTwice { .. } => Some("give each coefficient a name of its own".to_owned()),
+            Self::NoVariable { name, .. } => {
+                Some(format!("write it where it counts, as in `target + {name}*vector`"))
+            }
+            Self::OtherSweep { .. } => Some("pass another directory with `--out`".to_owned()),
+            Self::NotAReport { .. } => Some("pass another path with `-o`".to_owned()),
             Self::ForeignReport { .. } => Some("pass another path with `--out`".to_owned()),
             Self::NotAsRecorded { .. } => Some(
                 "write it again from the recorded expression; where a parent was moved, say where with `--let NAME=REF`"
@@ -184,6 +220,8 @@ impl Refusal {
             | Self::NoCondition { .. }
             | Self::NamesBesideFile { .. }
             | Self::NothingToDraw { .. }
+            | Self::VariableTwice { .. }
+            | Self::NoVariable { .. }
             | Self::BoundTwice { .. } => Status::Usage,
             _ => Status::Refused,
         }
@@ -295,7 +333,10 @@ fn status_of(cause: &(dyn StdError + 'static)) -> Option<Status> {
     if let Some(refusal) = cause.downcast_ref::<Refusal>() {
         return Some(refusal.status());
     }
-    if let Some(taskvec_eval::Error::UnknownTask { .. }) = cause.downcast_ref() {
+    if let Some(
+        taskvec_eval::Error::UnknownTask { .. } | taskvec_eval::Error::UnknownModel { .. },
+    ) = cause.downcast_ref()
+    {
         return Some(Status::Usage);
     }
     match cause.downcast_ref::<taskvec_core::Error>() {

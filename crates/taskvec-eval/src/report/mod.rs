@@ -1,4 +1,4 @@
-//! From records to a table of results.
+//! From records to a table of results, and to a page that shows them.
 //!
 //! Every number of a [`Report`] is computed from [`Record`](crate::run::Record)s: accuracies with Wilson intervals, and for each
 //! row the difference to a baseline on the same documents, with Newcombe's paired interval, McNemar's exact
@@ -6,13 +6,23 @@
 
 mod build;
 mod conclusion;
+mod figure;
+mod inspection;
+mod model_index;
+pub mod page;
 pub(crate) mod render;
+mod robustness;
 mod table;
+mod visible;
 
 #[cfg(test)]
 mod tests;
 
 pub use conclusion::Study;
+pub use figure::Figure;
+pub use inspection::{Found, Group, Inspection};
+pub use page::{Page, PageData, PageOptions, Run};
+pub use robustness::{Robustness, robustness};
 pub use table::Table;
 
 use crate::condition::Condition;

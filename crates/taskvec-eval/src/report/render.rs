@@ -100,11 +100,11 @@ impl Report {
         }
     }
 
-    fn models(&self) -> Vec<&str> {
+    pub(super) fn models(&self) -> Vec<&str> {
         distinct(self.rows.iter().map(|row| row.model.as_str()))
     }
 
-    fn cells(&self) -> Vec<(&str, Condition)> {
+    pub(super) fn cells(&self) -> Vec<(&str, Condition)> {
         distinct(
             self.rows
                 .iter()
@@ -130,7 +130,7 @@ pub(crate) fn title(task: &str, condition: Condition) -> String {
     }
 }
 
-fn star(difference: &Difference) -> &'static str {
+pub(super) fn star(difference: &Difference) -> &'static str {
     match difference.verdict() {
         Verdict::Undecided => "",
         Verdict::Higher | Verdict::Lower => "*",
@@ -194,4 +194,17 @@ pub(crate) fn p_value(p: f64) -> String {
     } else {
         format!("{p:.3}")
     }
+}
+
+/// So many significant digits, with an exponent only where zeros would hide them.
+pub(super) fn significant(value: f64, digits: i32) -> String {
+    let size = value.abs();
+    if size == 0.0 {
+        return "0".to_owned();
+    }
+    if !(1e-3..1e5).contains(&size) {
+        return format!("{value:.*e}", (digits - 1).max(0) as usize);
+    }
+    let decimals = (digits - 1 - size.log10().floor() as i32).clamp(0, 6) as usize;
+    format!("{value:.decimals$}")
 }

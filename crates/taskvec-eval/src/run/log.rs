@@ -69,6 +69,26 @@ impl RecordLog {
         file.read_to_end(&mut bytes).map_err(failed("read"))?;
 
         let mut log = Self::in_memory();
+        let whole = log.take(path, &bytes)?;
+        file.set_len(whole as u64).map_err(failed("repair"))?;
+        file.seek(SeekFrom::End(0)).map_err(failed("read"))?;
+        log.file = Some((path.to_owned(), file));
+        Ok(log)
+    }
+
+    /// The records in the bytes of a record file, which is neither locked nor mended: for readers. `path` is for errors.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::RecordLine`] for a damaged line that is not the last.
+    pub fn parse(path: &Path, bytes: &[u8]) -> Result<Vec<Record>> {
+        let mut log = Self::in_memory();
+        log.take(path, bytes)?;
+        Ok(log.records)
+    }
+
+    /// Takes in the lines of a record file, and says how many bytes of it are whole lines.
+    fn take(&mut self, path: &Path, bytes: &[u8]) -> Result<usize> {
         let mut whole = 0;
         let mut number = 0;
         while let Some(length) = bytes[whole..].iter().position(|&byte| byte == b'\n') {
@@ -76,7 +96,7 @@ impl RecordLog {
             let end = whole + length;
             let is_last = end + 1 == bytes.len();
             match serde_json::from_slice::<Record>(&bytes[whole..end]) {
-                Ok(record) => log.insert(record),
+                Ok(record) => self.insert(record),
                 // A crash of the machine may leave a block of nothing that ends in a newline by chance.
                 Err(_) if is_last => break,
                 Err(source) => {
@@ -86,13 +106,10 @@ impl RecordLog {
                         source,
                     });
                 }
-            };
+            }
             whole = end + 1;
         }
-        file.set_len(whole as u64).map_err(failed("repair"))?;
-        file.seek(SeekFrom::End(0)).map_err(failed("read"))?;
-        log.file = Some((path.to_owned(), file));
-        Ok(log)
+        Ok(whole)
     }
 
     /// Everything in the log: what was read, then what was appended.

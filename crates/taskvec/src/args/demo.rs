@@ -23,6 +23,9 @@ pub(crate) struct DemoArgs {
     /// Where the report goes; an older report is replaced, no other file is
     #[arg(long, value_name = "FILE", default_value = "report.json")]
     pub(crate) out: PathBuf,
+    /// Keep a record of every answer in this file, for `taskvec report`; run again to resume
+    #[arg(long, value_name = "FILE")]
+    pub(crate) records: Option<PathBuf>,
     /// Print the report as one JSON object instead of a table
     #[arg(long)]
     pub(crate) json: bool,

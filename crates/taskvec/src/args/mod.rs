@@ -4,6 +4,7 @@
 //! checkpoints only. `docs/cli.md` is generated from what stands here.
 
 pub(crate) mod apply;
+pub(crate) mod best;
 pub(crate) mod check;
 pub(crate) mod compare;
 pub(crate) mod demo;
@@ -18,8 +19,10 @@ pub(crate) mod micro;
 pub(crate) mod output;
 #[cfg(test)]
 mod reference;
+pub(crate) mod report;
 pub(crate) mod score;
 pub(crate) mod sft;
+pub(crate) mod sweep;
 pub(crate) mod tasks;
 pub(crate) mod verify;
 pub(crate) mod weights;
@@ -65,6 +68,9 @@ pub(crate) enum Command {
     Compare(compare::CompareArgs),
     Score(score::ScoreArgs),
     Tasks(tasks::TasksArgs),
+    Sweep(sweep::SweepArgs),
+    Best(best::BestArgs),
+    Report(report::ReportArgs),
     Sft(sft::SftArgs),
     Grpo(grpo::GrpoArgs),
     Micro(micro::MicroArgs),

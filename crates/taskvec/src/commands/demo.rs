@@ -1,5 +1,5 @@
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 
 use anyhow::Context;
@@ -59,7 +59,10 @@ pub(crate) fn run(arguments: &DemoArgs, printer: &Printer) -> anyhow::Result<()>
     )?;
     printer.note("v = micro:grpo - micro:sft, what GRPO taught beyond SFT on the same problems");
 
-    let mut log = RecordLog::in_memory();
+    let (mut log, certainty) = match &arguments.records {
+        Some(path) => (RecordLog::open(path)?, Fingerprint::Content),
+        None => (RecordLog::in_memory(), Fingerprint::Header),
+    };
     let mut engine = String::new();
     for (label, expression) in models(arguments.seed) {
         let plan = resolution::plan(
@@ -71,7 +74,7 @@ pub(crate) fn run(arguments: &DemoArgs, printer: &Printer) -> anyhow::Result<()>
         let subject = Subject {
             model: label.to_owned(),
             expression: plan.expression().to_string(),
-            fingerprint: model::fingerprint(&plan, Fingerprint::Header, printer)?,
+            fingerprint: model::fingerprint(&plan, certainty, printer)?,
         };
         let model = model::load(&plan)?;
         let options = RunOptions {
@@ -110,7 +113,9 @@ pub(crate) fn run(arguments: &DemoArgs, printer: &Printer) -> anyhow::Result<()>
         engine,
         report: &report,
     };
-    write_report(&arguments.out, &document)?;
+    let mut text = serde_json::to_string_pretty(&document)?;
+    text.push('\n');
+    super::write_whole(&arguments.out, &text)?;
     if arguments.json {
         printer.json(&document)?;
     } else {
@@ -170,21 +175,4 @@ fn check_destination(path: &Path) -> anyhow::Result<()> {
         path: path.display().to_string(),
     }
     .into())
-}
-
-/// The report appears whole or not at all.
-fn write_report(path: &Path, document: &Document<'_>) -> anyhow::Result<()> {
-    let mut name = std::ffi::OsString::from(".");
-    name.push(path.file_name().unwrap_or_default());
-    name.push(".taskvec-partial");
-    let partial: PathBuf = path.with_file_name(name);
-    let mut text = serde_json::to_string_pretty(document)?;
-    text.push('\n');
-    fs::write(&partial, text)
-        .and_then(|()| fs::rename(&partial, path))
-        .inspect_err(|_| {
-            // The report is lost either way; what is left of it should not stay.
-            let _ = fs::remove_file(&partial);
-        })
-        .with_context(|| format!("cannot write `{}`", path.display()))
 }

@@ -1,7 +1,8 @@
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use taskvec_eval::run::{self, Cell, RecordLog, RunOptions, Subject};
+use taskvec_eval::run::{self, Cell, Record, RecordLog, RunOptions, Subject};
+use taskvec_eval::sweep::RECORDS;
 use taskvec_eval::task::Selection;
 use taskvec_eval::{Condition, Generator, Registry, Report};
 
@@ -11,9 +12,6 @@ use crate::args::eval::EvalArgs;
 use crate::failure::Refusal;
 use crate::interruption::Farewell;
 use crate::printer::{Align, Printer, Progress, Table, Unit};
-
-/// The record file in a directory that `--out` names.
-pub(super) const RECORDS: &str = "records.jsonl";
 
 pub(crate) fn run(arguments: &EvalArgs, printer: &Printer) -> anyhow::Result<()> {
     arguments.threads.limit_pool()?;
@@ -132,7 +130,7 @@ pub(super) fn cells(
     Ok(run::cells(&tasks, conditions))
 }
 
-/// Asks one model every cell and shows how far it is.
+/// Asks one model every cell, shows how far it is, and returns the records.
 pub(super) fn evaluate(
     generator: &mut dyn Generator,
     subject: &Subject,
@@ -140,9 +138,9 @@ pub(super) fn evaluate(
     options: &RunOptions,
     log: &mut RecordLog,
     printer: &Printer,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Vec<Record>> {
     let mut current: Option<(String, Progress)> = None;
-    run::evaluate(generator, subject, cells, options, log, &mut |progress| {
+    let records = run::evaluate(generator, subject, cells, options, log, &mut |progress| {
         let cell = format!("{} {}", progress.task, progress.condition);
         if current.as_ref().is_none_or(|(shown, _)| *shown != cell) {
             // Cleared before the next begins, so that two are never drawn at once.
@@ -157,7 +155,7 @@ pub(super) fn evaluate(
             bar.message(format!("{right:.1} % right"));
         }
     })?;
-    Ok(())
+    Ok(records)
 }
 
 /// The file that `--out` means, its directory made if need be.

@@ -1,6 +1,7 @@
 //! One file per command: arguments in, library calls, printing.
 
 mod apply;
+mod best;
 mod check;
 mod compare;
 mod demo;
@@ -13,8 +14,10 @@ mod inspect;
 mod lora;
 mod micro;
 mod model;
+mod report;
 mod score;
 mod sft;
+mod sweep;
 mod tasks;
 mod tokenizers;
 mod training;
@@ -52,6 +55,9 @@ pub(crate) fn run(command: &Command, printer: &Printer) -> anyhow::Result<()> {
         Command::Compare(arguments) => compare::run(arguments, printer),
         Command::Score(arguments) => score::run(arguments, printer),
         Command::Tasks(arguments) => tasks::run(arguments, printer),
+        Command::Sweep(arguments) => sweep::run(arguments, printer),
+        Command::Best(arguments) => best::run(arguments, printer),
+        Command::Report(arguments) => report::run(arguments, printer),
         Command::Sft(arguments) => sft::run(arguments, printer),
         Command::Grpo(arguments) => grpo::run(arguments, printer),
         Command::Micro(arguments) => micro::run(&arguments.command, printer),
@@ -62,4 +68,19 @@ pub(crate) fn run(command: &Command, printer: &Printer) -> anyhow::Result<()> {
 fn make_directory(path: &Path) -> anyhow::Result<()> {
     std::fs::create_dir_all(path)
         .with_context(|| format!("cannot create the directory `{}`", path.display()))
+}
+
+/// Writes a file that appears whole or not at all.
+fn write_whole(path: &Path, text: &str) -> anyhow::Result<()> {
+    let mut name = std::ffi::OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(".taskvec-partial");
+    let partial = path.with_file_name(name);
+    std::fs::write(&partial, text)
+        .and_then(|()| std::fs::rename(&partial, path))
+        .inspect_err(|_| {
+            // The file is lost either way; what is left of it should not stay.
+            let _ = std::fs::remove_file(&partial);
+        })
+        .with_context(|| format!("cannot write `{}`", path.display()))
 }

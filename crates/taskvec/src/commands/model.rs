@@ -1,5 +1,7 @@
 //! Models as engines: what `generate`, `eval`, `demo` and training share.
 
+use std::collections::BTreeMap;
+
 use anyhow::Context;
 use serde::Serialize;
 use taskvec_core::provenance::FileRecord;
@@ -76,30 +78,61 @@ pub(super) fn fingerprint(
     kind: Fingerprint,
     printer: &Printer,
 ) -> anyhow::Result<String> {
-    #[derive(Serialize)]
-    struct Identity<'a> {
-        expression: String,
-        inputs: Vec<(&'a str, Vec<FileRecord>)>,
+    Fingerprints::new(kind).of(plan, printer)
+}
+
+/// Identifies several expressions over the same checkpoints, each of which is read once.
+#[derive(Debug)]
+pub(super) struct Fingerprints {
+    kind: Fingerprint,
+    /// By the name that the expressions have for a checkpoint.
+    known: BTreeMap<String, Vec<FileRecord>>,
+}
+
+impl Fingerprints {
+    pub(super) fn new(kind: Fingerprint) -> Self {
+        Self {
+            kind,
+            known: BTreeMap::new(),
+        }
     }
-    let mut inputs = Vec::new();
-    for (name, checkpoint) in plan.inputs() {
-        let records = match kind {
-            Fingerprint::Header => checkpoint.file_records(),
-            Fingerprint::Content => {
-                let bytes = checkpoint
-                    .file_records()
-                    .iter()
-                    .map(|record| record.bytes)
-                    .sum();
-                let bar = printer.progress(format!("hashing {name}"), bytes, Unit::Bytes);
-                checkpoint.hashed_file_records(&mut |bytes| bar.add(bytes))?
+
+    /// Identifies the weights that `plan` stands for; its names must mean what they meant in earlier calls.
+    ///
+    /// # Errors
+    ///
+    /// When a weight file cannot be read.
+    pub(super) fn of(&mut self, plan: &Plan, printer: &Printer) -> anyhow::Result<String> {
+        #[derive(Serialize)]
+        struct Identity<'a> {
+            expression: String,
+            inputs: Vec<(&'a str, &'a [FileRecord])>,
+        }
+        for (name, checkpoint) in plan.inputs() {
+            if self.known.contains_key(name) {
+                continue;
             }
+            let records = match self.kind {
+                Fingerprint::Header => checkpoint.file_records(),
+                Fingerprint::Content => {
+                    let bytes = checkpoint
+                        .file_records()
+                        .iter()
+                        .map(|record| record.bytes)
+                        .sum();
+                    let bar = printer.progress(format!("hashing {name}"), bytes, Unit::Bytes);
+                    checkpoint.hashed_file_records(&mut |bytes| bar.add(bytes))?
+                }
+            };
+            self.known.insert(name.to_owned(), records);
+        }
+        let identity = Identity {
+            expression: plan.expression().to_string(),
+            inputs: plan
+                .inputs()
+                .map(|(name, _)| (name, self.known[name].as_slice()))
+                .collect(),
         };
-        inputs.push((name, records));
+        Ok(ContentHash::of(&serde_json::to_vec(&identity)?).to_string())
     }
-    let identity = Identity {
-        expression: plan.expression().to_string(),
-        inputs,
-    };
-    Ok(ContentHash::of(&serde_json::to_vec(&identity)?).to_string())
 }

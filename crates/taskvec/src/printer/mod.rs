@@ -3,7 +3,9 @@
 //! Colours go to terminals only and heed `--color`, `NO_COLOR` and `CLICOLOR_FORCE`. Bars are drawn on
 //! terminals only; elsewhere long work says a line now and then.
 
+mod curve;
 mod heat_map;
+mod live;
 mod progress;
 mod table;
 
@@ -19,7 +21,9 @@ use unicode_width::UnicodeWidthStr;
 use crate::args::output::{OutputArgs, When};
 use crate::failure::OutputError;
 
+pub(crate) use curve::{CurvePoint, Measured, curve};
 pub(crate) use heat_map::{Heat, HeatMap};
+pub(crate) use live::Live;
 pub(crate) use progress::{Progress, Unit};
 pub(crate) use table::{Align, Table};
 
@@ -85,6 +89,16 @@ impl Printer {
             draws: false,
             mute: true,
         }
+    }
+
+    /// Columns that a line of data may have.
+    pub(crate) fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Begins a block of talk that changes as work goes on.
+    pub(crate) fn live(&self) -> Live<'_> {
+        Live::begin(self)
     }
 
     /// Prose in lines that fit stdout; one line where it is no terminal.

@@ -1,0 +1,46 @@
+//! Results as the Hub reads them: the `model-index` of a model card's front matter.
+//!
+//! The form is that of the Hub's model card metadata (`model-index`, with `task`, `dataset` and `metrics`). Values are
+//! shares from 0 to 1, as the evaluation harness has them; the interval and the number of questions stand in `args`, for
+//! which the form has no place of its own.
+
+use super::{Report, Row};
+use crate::task::Metric;
+
+/// The results of the model with this label; one entry for each task and condition.
+pub(super) fn render(report: &Report, label: &str) -> String {
+    let mut text = format!("model-index:\n- name: {}\n  results:\n", quoted(label));
+    for row in report.rows.iter().filter(|row| row.model == label) {
+        text.push_str(&entry(row));
+    }
+    text
+}
+
+fn entry(row: &Row) -> String {
+    let (metric, name, task) = match row.metric {
+        Metric::ExactMatch => ("exact_match", "exact match", "text-generation"),
+        Metric::Accuracy => ("accuracy", "accuracy", "multiple-choice"),
+    };
+    format!(
+        "  - task:\n      type: {task}\n    dataset:\n      name: {}\n      type: {}\n      config: {}\n      split: test\n      revision: {}\n    metrics:\n    - type: {metric}\n      name: {name}\n      value: {}\n      verified: false\n      args:\n        questions: {}\n        confidence: 0.95\n        ci_low: {}\n        ci_high: {}\n",
+        quoted(&row.task),
+        quoted(&row.task),
+        row.condition,
+        quoted(&row.task_version),
+        float(row.accuracy),
+        row.n,
+        float(row.ci_low),
+        float(row.ci_high),
+    )
+}
+
+/// A number that YAML reads as a real one.
+fn float(value: f64) -> String {
+    format!("{value:?}")
+}
+
+/// A JSON string, which is a YAML string too.
+fn quoted(text: &str) -> String {
+    // A string has no way to fail.
+    serde_json::to_string(text).unwrap_or_default()
+}

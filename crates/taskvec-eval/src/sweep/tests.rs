@@ -1,0 +1,206 @@
+//! Sweeps from made-up records.
+
+use super::*;
+use crate::condition::Condition;
+use crate::generator::{Finish, Prompt, Sampling};
+use crate::run::{Record, Request};
+use crate::task::{Metric, SampleScore};
+
+fn sweep(values: &[f64]) -> Sweep {
+    Sweep {
+        schema_version: SCHEMA_VERSION,
+        command: "taskvec sweep".to_owned(),
+        taskvec: "0.1.0".to_owned(),
+        expression: "target + a*v".to_owned(),
+        bindings: Vec::new(),
+        variables: vec![Variable {
+            name: "a".to_owned(),
+            values: values
+                .iter()
+                .map(|&number| Value {
+                    text: number.to_string(),
+                    number,
+                })
+                .collect(),
+        }],
+        tasks: vec!["t".to_owned()],
+        conditions: vec![Condition::Clean],
+        limit: None,
+        seed: 0,
+        prompt_form: "auto".to_owned(),
+        points: values
+            .iter()
+            .enumerate()
+            .map(|(index, value)| Point {
+                model: format!("a = {value}"),
+                expression: format!("target + {value}*v"),
+                indices: vec![index],
+            })
+            .collect(),
+    }
+}
+
+/// Answers to `n` questions, each as hard as its place in a shuffled order, by a point that can do `skill` of them.
+fn records(sweep: &Sweep, n: usize, skill: impl Fn(f64) -> f64) -> Vec<Record> {
+    let mut records = Vec::new();
+    for point in &sweep.points {
+        let value = sweep.values(point).next().unwrap().number;
+        for index in 0..n {
+            let hardness = (index * 7_919 % n) as f64 / n as f64;
+            records.push(Record {
+                model: point.model.clone(),
+                expression: point.expression.clone(),
+                fingerprint: point.model.clone(),
+                engine: "made up".to_owned(),
+                task: "t".to_owned(),
+                task_version: "1".to_owned(),
+                metric: Metric::ExactMatch,
+                condition: Condition::Clean,
+                doc_id: format!("d/{index}"),
+                kind: String::new(),
+                sample: 0,
+                seed: 0,
+                prompt_sha256: String::new(),
+                prompt: Prompt::Text(String::new()),
+                request: Request::Generate {
+                    max_new_tokens: 1,
+                    stop: Vec::new(),
+                    sampling: Sampling::greedy(),
+                },
+                completion: String::new(),
+                finish: Some(Finish::Stop),
+                token_count: 1,
+                log_probabilities: Vec::new(),
+                reference: String::new(),
+                score: SampleScore {
+                    correct: hardness < skill(value),
+                    flexible_correct: false,
+                    strict: None,
+                    flexible: None,
+                },
+            });
+        }
+    }
+    records
+}
+
+const GRID: [f64; 5] = [-0.5, 0.0, 0.5, 1.0, 1.5];
+
+#[test]
+fn a_clear_peak_is_found_and_measured_on_other_questions() {
+    let sweep = sweep(&GRID);
+    let records = records(&sweep, 400, |a| 0.8 - (a - 0.5).abs() * 0.5);
+    let best = best(&sweep, &records, &BestOptions::default()).unwrap();
+    assert_eq!(best.pick, "a = 0.5");
+    assert_eq!(best.validation_questions + best.test_questions, 400);
+    assert!((150..250).contains(&best.validation_questions));
+    assert_eq!(best.plausible, [("a".to_owned(), 0.5, 0.5)]);
+    assert_eq!(best.test.n, best.test_questions);
+    assert_eq!(best.warnings, Vec::<String>::new());
+    let one = best.against_one.unwrap();
+    assert!(one.ci_low > 0.0 && one.p_value < 0.001, "{one:?}");
+    // The report is of test questions alone, the point 0 its baseline.
+    assert!(
+        best.report
+            .rows
+            .iter()
+            .all(|row| row.n == best.test_questions)
+    );
+    assert_eq!(best.report.baseline.as_deref(), Some("a = 0"));
+}
+
+#[test]
+fn what_had_a_say_does_not_measure() {
+    // One point is right on exactly the validation questions, and wrong on all others.
+    let sweep = sweep(&GRID);
+    let options = BestOptions::default();
+    let mut records = records(&sweep, 300, |_| 0.5);
+    for record in records
+        .iter_mut()
+        .filter(|record| record.model == "a = 1.5")
+    {
+        record.score.correct = super::best::is_validation(record, &options);
+    }
+    let best = best(&sweep, &records, &options).unwrap();
+    assert_eq!((best.pick.as_str(), best.test.accuracy), ("a = 1.5", 0.0));
+    assert!(best.warnings[0].starts_with("`a = 1.5` is worse than `a = 1` on the test questions"));
+}
+
+#[test]
+fn within_noise_of_one_is_said() {
+    let sweep = sweep(&GRID);
+    let records = records(&sweep, 100, |a| {
+        if a < 0.5 {
+            0.3
+        } else {
+            0.6 + f64::from(u8::from(a == 0.5)) * 0.02
+        }
+    });
+    let best = best(&sweep, &records, &BestOptions::default()).unwrap();
+    assert_eq!(best.pick, "a = 0.5");
+    assert!(
+        best.warnings[0].starts_with("`a = 0.5` is within noise of `a = 1`"),
+        "{:?}",
+        best.warnings
+    );
+    let (_, low, high) = &best.plausible[0];
+    assert!(*low <= 0.5 && *high >= 0.5);
+}
+
+#[test]
+fn of_equals_the_smallest_change_and_ends_are_suspicious() {
+    let sweep = sweep(&[0.0, 0.5, 2.0]);
+    let same = records(&sweep, 60, |_| 0.5);
+    let found = best(&sweep, &same, &BestOptions::default()).unwrap();
+    assert_eq!(found.pick, "a = 0");
+    let rising = records(&sweep, 200, |a| 0.2 + 0.3 * a);
+    let found = best(&sweep, &rising, &BestOptions::default()).unwrap();
+    assert_eq!(found.pick, "a = 2");
+    let text = found.warnings.join("; ");
+    assert!(
+        text.contains("no point has every coefficient at 1"),
+        "{text}"
+    );
+    assert!(
+        text.contains("`a = 2` is at the end of what was tried"),
+        "{text}"
+    );
+}
+
+#[test]
+fn unfinished_sweeps_and_strange_tasks_are_refused() {
+    let sweep = sweep(&GRID);
+    let mut unfinished = records(&sweep, 50, |_| 0.5);
+    unfinished.retain(|record| record.model != "a = 1" || record.doc_id != "d/7");
+    let error = best(&sweep, &unfinished, &BestOptions::default()).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "1 of 5 points of the sweep are not finished: `a = 1`"
+    );
+    let options = BestOptions {
+        tasks: vec!["u".to_owned()],
+        ..BestOptions::default()
+    };
+    let error = best(&sweep, &unfinished, &options).unwrap_err();
+    assert_eq!(error.to_string(), "unknown task `u`: the tasks are t");
+    let error = best(&sweep, &[], &BestOptions::default()).unwrap_err();
+    assert!(error.to_string().starts_with("5 of 5 points"), "{error}");
+}
+
+#[test]
+fn a_side_file_reads_back_and_damage_is_named() {
+    let path = std::path::Path::new("s/sweep.json");
+    let written = sweep(&GRID);
+    assert_eq!(
+        Sweep::parse(path, written.to_json().as_bytes()).unwrap(),
+        written
+    );
+    let refused = |text: &str| Sweep::parse(path, text.as_bytes()).unwrap_err().to_string();
+    assert!(refused("{}").starts_with("`s/sweep.json` does not describe a sweep: "));
+    let mut later = written.clone();
+    later.schema_version = 7;
+    assert!(refused(&later.to_json()).ends_with("its schema version is 7, expected 1"));
+    let mut wild = written;
+    wild.points[0].indices = vec![99];
+    assert!(refused(&wild.to_json()).contains("`a = -0.5` has values that no variable has"));
+}

@@ -1,0 +1,317 @@
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::Context;
+use clap::ValueEnum;
+use serde::Serialize;
+use taskvec_core::{Expression, Kind, Plan, PlanOptions};
+use taskvec_eval::report::Row;
+use taskvec_eval::run::{Cell, Record, RecordLog, RunOptions, Subject};
+use taskvec_eval::sweep::{Point, RECORDS, SCHEMA_VERSION, SIDE_FILE, Sweep, Value, Variable};
+use taskvec_eval::task::Selection;
+use taskvec_eval::{Condition, Generator, Report};
+
+use super::eval;
+use super::model::{self, Fingerprint, Fingerprints};
+use crate::args::sweep::{Axis, SweepArgs};
+use crate::failure::Refusal;
+use crate::interruption::Farewell;
+use crate::printer::{CurvePoint, Measured, Printer, curve};
+use crate::resolution::{self, Named};
+
+const COMMAND: &str = "taskvec sweep";
+
+pub(crate) fn run(arguments: &SweepArgs, printer: &Printer) -> anyhow::Result<()> {
+    let started = Instant::now();
+    arguments.threads.limit_pool()?;
+    let cells = eval::cells(&arguments.tasks, &arguments.conditions, printer)?;
+    let bindings = resolution::bindings(&arguments.bindings)?;
+    let options = PlanOptions::default();
+    let named = resolution::named(&arguments.expression, &bindings, &options, printer)?;
+    check_variables(&arguments.over, &named)?;
+    let sweep = describe(arguments, &named, &cells)?;
+    // Every point is planned before the first is asked: a division by zero at the last one is known now.
+    let plans = plans(&sweep, &named, printer)?;
+
+    super::make_directory(&arguments.out)?;
+    keep_description(&arguments.out, &sweep)?;
+    let mut log = RecordLog::open(&arguments.out.join(RECORDS))?;
+    let _farewell = Farewell::set(format!(
+        "interrupted: finished samples are kept in `{}`; run the same command to go on",
+        arguments.out.display()
+    ));
+
+    let mut fingerprints = Fingerprints::new(Fingerprint::Content);
+    let mut measured: BTreeMap<String, Report> = BTreeMap::new();
+    let mut live = printer.live();
+    let mut engine_name = String::new();
+    for (count, point) in sweep.schedule().into_iter().enumerate() {
+        let plan = &plans[&point.model];
+        let subject = Subject {
+            model: point.model.clone(),
+            expression: point.expression.clone(),
+            fingerprint: fingerprints.of(plan, printer)?,
+        };
+        let model = model::load(plan)?;
+        let options = RunOptions {
+            selection: Selection {
+                limit: arguments.limit,
+                seed: arguments.seed,
+                ..Selection::test()
+            },
+            ..RunOptions::greedy(model::prompt_form(&model, arguments.prompt_form))
+        };
+        let mut engine = model::engine(model, arguments.threads)?;
+        engine_name = engine.describe();
+        let records = eval::evaluate(&mut engine, &subject, &cells, &options, &mut log, printer)?;
+        let report = Report::build(&records, None)?;
+        let done = format!(
+            "{} of {} points, {:.0} s",
+            count + 1,
+            sweep.points.len(),
+            started.elapsed().as_secs_f64()
+        );
+        let line = format!("{}: {} ({done})", point.model, summary(&report));
+        measured.insert(point.model.clone(), report);
+        let block = format!("{}{done}\n", curves(&sweep, &measured, live.width()));
+        live.show(&block, &line);
+    }
+    live.clear();
+
+    // In the order of the grid, whatever came first.
+    let records = in_grid_order(&sweep, log.finish()?);
+    let report = Report::build(&records, None)?;
+    printer.note(format_args!(
+        "every sample is in {}; next: taskvec best {0}, taskvec report {0} -o report.html",
+        arguments.out.display()
+    ));
+    if arguments.json {
+        return printer.json(&Document {
+            command: COMMAND,
+            taskvec: env!("CARGO_PKG_VERSION"),
+            engine: engine_name,
+            sweep: &sweep,
+            report: &report,
+        });
+    }
+    printer.data(curves(&sweep, &measured, printer.width()).trim_end())
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Document<'a> {
+    command: &'static str,
+    taskvec: &'static str,
+    engine: String,
+    sweep: &'a Sweep,
+    report: &'a Report,
+}
+
+/// Each variable once, in the expression, and no name of a checkpoint.
+fn check_variables(axes: &[Axis], named: &Named) -> anyhow::Result<()> {
+    let names = named.expression.names();
+    for (index, axis) in axes.iter().enumerate() {
+        let twice = axes[..index].iter().any(|other| other.name == axis.name);
+        if twice || named.bindings.names.contains_key(&axis.name) {
+            return Err(Refusal::VariableTwice {
+                name: axis.name.clone(),
+                is_bound: !twice,
+            }
+            .into());
+        }
+        if !names.contains(axis.name.as_str()) {
+            return Err(Refusal::NoVariable {
+                name: axis.name.clone(),
+                expression: named.expression.to_string(),
+            }
+            .into());
+        }
+    }
+    Ok(())
+}
+
+fn describe(arguments: &SweepArgs, named: &Named, cells: &[Cell]) -> anyhow::Result<Sweep> {
+    let variables: Vec<Variable> = arguments
+        .over
+        .iter()
+        .map(|axis| Variable {
+            name: axis.name.clone(),
+            values: axis
+                .values
+                .iter()
+                .map(|value| Value {
+                    text: value.to_string(),
+                    number: value.to_f64(),
+                })
+                .collect(),
+        })
+        .collect();
+    let mut tasks: Vec<String> = Vec::new();
+    for cell in cells {
+        if !tasks.iter().any(|task| task == cell.task.name()) {
+            tasks.push(cell.task.name().to_owned());
+        }
+    }
+    Ok(Sweep {
+        schema_version: SCHEMA_VERSION,
+        command: COMMAND.to_owned(),
+        taskvec: env!("CARGO_PKG_VERSION").to_owned(),
+        expression: named.expression.to_string(),
+        bindings: named
+            .bindings
+            .names
+            .iter()
+            .map(|(name, reference)| (name.clone(), reference.to_string()))
+            .collect(),
+        points: points(&arguments.over, &named.expression)?,
+        variables,
+        tasks,
+        conditions: arguments.conditions.clone(),
+        limit: arguments.limit,
+        seed: arguments.seed,
+        prompt_form: arguments
+            .prompt_form
+            .to_possible_value()
+            .map_or_else(String::new, |form| form.get_name().to_owned()),
+    })
+}
+
+/// The grid, its last variable varying fastest.
+fn points(axes: &[Axis], expression: &Expression) -> anyhow::Result<Vec<Point>> {
+    let mut points = vec![(Vec::new(), Vec::new(), expression.clone())];
+    for axis in axes {
+        let mut finer = Vec::new();
+        for (indices, labels, expression) in &points {
+            for (index, value) in axis.values.iter().enumerate() {
+                let label = format!("{} = {value}", axis.name);
+                finer.push((
+                    appended(indices, index),
+                    appended(labels, label),
+                    expression.with_scalar(&axis.name, value)?,
+                ));
+            }
+        }
+        points = finer;
+    }
+    Ok(points
+        .into_iter()
+        .map(|(indices, labels, expression)| Point {
+            model: labels.join(", "),
+            expression: expression.to_string(),
+            indices,
+        })
+        .collect())
+}
+
+fn appended<T: Clone>(items: &[T], item: T) -> Vec<T> {
+    items.iter().cloned().chain([item]).collect()
+}
+
+fn plans(
+    sweep: &Sweep,
+    named: &Named,
+    printer: &Printer,
+) -> anyhow::Result<BTreeMap<String, Plan>> {
+    let library = resolution::library();
+    let mut plans = BTreeMap::new();
+    for point in &sweep.points {
+        let expression: Expression = point.expression.parse()?;
+        let plan = Plan::build(&expression, &named.bindings, &library, &named.options)
+            .with_context(|| format!("cannot measure `{}`", point.model))?;
+        if plan.kind() != Kind::Model {
+            return Err(Refusal::NotAModel {
+                expression: point.expression.clone(),
+                found: plan.kind().to_string(),
+                purpose: "evaluate",
+            }
+            .into());
+        }
+        if plans.is_empty() {
+            plan.notes().iter().for_each(|note| printer.warn(note));
+        }
+        plans.insert(point.model.clone(), plan);
+    }
+    Ok(plans)
+}
+
+/// Writes what is asked beside the records, unless records of something else are there.
+fn keep_description(directory: &Path, sweep: &Sweep) -> anyhow::Result<()> {
+    let path = directory.join(SIDE_FILE);
+    match std::fs::read(&path) {
+        Ok(bytes) => {
+            let earlier = Sweep::parse(&path, &bytes)?;
+            if (&earlier.expression, &earlier.bindings) != (&sweep.expression, &sweep.bindings) {
+                return Err(Refusal::OtherSweep {
+                    directory: directory.display().to_string(),
+                    expression: earlier.expression,
+                }
+                .into());
+            }
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => {
+            return Err(error).with_context(|| format!("cannot read `{}`", path.display()));
+        }
+    }
+    super::write_whole(&path, &sweep.to_json())
+}
+
+fn in_grid_order(sweep: &Sweep, mut records: Vec<Record>) -> Vec<Record> {
+    let place: BTreeMap<&str, usize> = sweep
+        .points
+        .iter()
+        .enumerate()
+        .map(|(index, point)| (point.model.as_str(), index))
+        .collect();
+    records.sort_by_key(|record| place.get(record.model.as_str()).copied());
+    records
+}
+
+fn summary(report: &Report) -> String {
+    let cells: Vec<String> = report
+        .rows
+        .iter()
+        .map(|row| format!("{} {:.1} %", cell_title(row), 100.0 * row.accuracy))
+        .collect();
+    cells.join(", ")
+}
+
+fn cell_title(row: &Row) -> String {
+    match row.condition {
+        Condition::Clean => row.task.clone(),
+        condition => format!("{} {condition}", row.task),
+    }
+}
+
+/// A curve for each task and condition, with what has been measured so far.
+fn curves(sweep: &Sweep, measured: &BTreeMap<String, Report>, width: usize) -> String {
+    let mut titles: Vec<String> = Vec::new();
+    for row in measured.values().flat_map(|report| &report.rows) {
+        let title = cell_title(row);
+        if !titles.contains(&title) {
+            titles.push(title);
+        }
+    }
+    let mut text = String::new();
+    for title in titles {
+        let points: Vec<CurvePoint> = sweep
+            .points
+            .iter()
+            .map(|point| CurvePoint {
+                label: point.model.clone(),
+                measured: measured
+                    .get(&point.model)
+                    .and_then(|report| report.rows.iter().find(|row| cell_title(row) == title))
+                    .map(|row| Measured {
+                        value: row.accuracy,
+                        low: row.ci_low,
+                        high: row.ci_high,
+                    }),
+            })
+            .collect();
+        text.push_str(&curve(&title, &points, width));
+        text.push('\n');
+    }
+    text
+}
