@@ -17,6 +17,14 @@ pub enum Error {
         /// The name most like it, if any is like it.
         nearest: Option<String>,
     },
+    /// A task that a sweep did not ask.
+    #[error("the sweep did not ask `{name}`: it asked {}", backticked(asked))]
+    TaskNotSwept {
+        /// What was asked for.
+        name: String,
+        /// What the sweep asked.
+        asked: Vec<String>,
+    },
     /// A task that is not asked under this condition.
     #[error(
         "task `{task}` has no condition `{condition}`: it has {}",
@@ -308,7 +316,7 @@ pub enum Error {
     },
     /// Records files without a single record.
     #[error("there are no records to report")]
-    NoRecords,
+    NothingToReport,
     /// A file that is no inspection of a vector by group.
     #[error("`{}` is no inspection that a report can show: {problem}", path.display())]
     Inspection {
@@ -434,8 +442,8 @@ impl Error {
             Self::AmbiguousSample { .. } => {
                 Some("report one run at a time, or give the models different names".to_owned())
             }
-            Self::UnknownModel { .. } => None,
-            Self::NoRecords => Some(
+            Self::UnknownModel { .. } | Self::TaskNotSwept { .. } => None,
+            Self::NothingToReport => Some(
                 "name a record file of `taskvec eval --out`, or a directory with one".to_owned(),
             ),
             Self::Inspection { .. } => {

@@ -338,17 +338,6 @@ impl PlannedTensor {
         matches!(&self.production, Production::Compute(formula) if formula.terms.len() == 0)
     }
 
-    /// How it is computed; of a copy, that it is one input.
-    pub(crate) fn formula(&self) -> TensorFormula {
-        match &self.production {
-            Production::Compute(formula) => formula.clone(),
-            Production::Copy { input } => TensorFormula {
-                steps: Vec::new(),
-                terms: Terms::one(Operand::Input(*input)),
-            },
-        }
-    }
-
     /// Whether its elements are numbers that something can be measured of.
     pub(crate) fn is_measured(&self) -> bool {
         FloatFormat::of(self.dtype).is_some()

@@ -19,6 +19,12 @@ pub(super) fn render(report: &Report, label: &str) -> String {
 fn entry(row: &Row) -> String {
     let (metric, name, task) = match row.metric {
         Metric::ExactMatch => ("exact_match", "exact match", "text-generation"),
+        Metric::FlexibleExactMatch => (
+            "exact_match",
+            "exact match, flexible-extract",
+            "text-generation",
+        ),
+        Metric::PassAtOne => ("pass@1", "pass@1", "text-generation"),
         Metric::Accuracy => ("accuracy", "accuracy", "multiple-choice"),
     };
     format!(

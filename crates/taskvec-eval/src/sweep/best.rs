@@ -124,7 +124,7 @@ struct Answers<'a> {
 ///
 /// # Errors
 ///
-/// [`Error::UnknownTask`] for a task that the sweep did not ask, [`Error::SweepIncomplete`] where points have not
+/// [`Error::TaskNotSwept`] for a task that the sweep did not ask, [`Error::SweepIncomplete`] where points have not
 /// answered the same questions, [`Error::NoDocuments`] where a part is empty, and those of [`Report::build`].
 pub fn best(sweep: &Sweep, records: &[Record], options: &BestOptions) -> Result<Best> {
     let tasks = match options.tasks.as_slice() {
@@ -132,10 +132,9 @@ pub fn best(sweep: &Sweep, records: &[Record], options: &BestOptions) -> Result<
         chosen => chosen.to_vec(),
     };
     if let Some(name) = tasks.iter().find(|task| !sweep.tasks.contains(task)) {
-        return Err(Error::UnknownTask {
+        return Err(Error::TaskNotSwept {
             name: name.clone(),
-            known: sweep.tasks.clone(),
-            nearest: None,
+            asked: sweep.tasks.clone(),
         });
     }
     let is_counted =

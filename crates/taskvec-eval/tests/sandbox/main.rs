@@ -1,5 +1,12 @@
 //! The sandbox, from outside. One program is the test and the launcher, so `main` is ours.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "with a `main` of its own clippy does not see that this is a test"
+)]
+
 #[cfg(all(
     target_os = "linux",
     any(target_arch = "x86_64", target_arch = "aarch64")

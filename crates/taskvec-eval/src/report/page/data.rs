@@ -157,7 +157,7 @@ impl PageData {
     pub(super) fn build(runs: &[Run], options: &PageOptions) -> Result<Self> {
         let records = merged(runs);
         if records.is_empty() {
-            return Err(Error::NoRecords);
+            return Err(Error::NothingToReport);
         }
         let mut notes = Vec::new();
         let report = report(runs, &records, options, &mut notes)?;

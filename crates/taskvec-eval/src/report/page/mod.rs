@@ -63,7 +63,7 @@ impl Page {
     ///
     /// # Errors
     ///
-    /// [`crate::Error::NoRecords`], [`crate::Error::UnknownModel`] for a label in `options` that no record has, and those
+    /// [`crate::Error::NothingToReport`], [`crate::Error::UnknownModel`] for a label in `options` that no record has, and those
     /// of [`super::Report::build`].
     pub fn build(runs: &[Run], options: &PageOptions) -> Result<Self> {
         let data = PageData::build(runs, options)?;

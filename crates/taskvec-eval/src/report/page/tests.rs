@@ -624,7 +624,7 @@ fn what_is_missing_is_named() {
         "no records of `tuned`: the models are `target`"
     );
     let error = Page::build(&[run("r", Vec::new(), None)], &PageOptions::default()).unwrap_err();
-    assert!(matches!(error, Error::NoRecords));
+    assert!(matches!(error, Error::NothingToReport));
 }
 
 #[test]

@@ -85,7 +85,7 @@ const THREAD_MASK: u64 = (libc::CLONE_THREAD
 pub(super) fn build(own: libc::pid_t, threads: bool) -> Result<[BpfProgram; 2], Error> {
     let architecture = std::env::consts::ARCH.try_into()?;
     let clone3 = SeccompFilter::new(
-        BTreeMap::from([(libc::SYS_clone3 as i64, vec![])]),
+        BTreeMap::from([(libc::SYS_clone3, vec![])]),
         SeccompAction::Allow,
         SeccompAction::Errno(libc::ENOSYS as u32),
         architecture,
