@@ -13,9 +13,13 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::sync::Arc;
 
-fn rows(bytes: &[u8]) -> Vec<Value> {
+fn rows(name: &str) -> Vec<Value> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/goldens/harness");
+    let bytes = std::fs::read(format!("{folder}/{name}")).unwrap();
     let mut text = String::new();
-    GzDecoder::new(bytes).read_to_string(&mut text).unwrap();
+    GzDecoder::new(&bytes[..])
+        .read_to_string(&mut text)
+        .unwrap();
     text.lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect()
