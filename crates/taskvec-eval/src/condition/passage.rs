@@ -66,7 +66,7 @@ impl<'a> Passage<'a> {
             return Self::part(prompt, prompt.len(), prompt.len());
         };
         let body = &prompt[start..close];
-        let examples = [">>>", "xample", "For example", "[input", "==", "\n\n", "\t"];
+        let examples = [">>>", "xample", "[input", "==", "\n\n", "\t"];
         let end = examples.iter().filter_map(|mark| body.find(mark)).min();
         // Back to the start of the line on which the examples begin.
         let end = end.map_or(body.len(), |end| body[..end].rfind('\n').unwrap_or(0));

@@ -52,7 +52,7 @@ pub trait Task: Send + Sync {
     /// The conditions that the task can be asked under, [`Condition::Clean`] first.
     fn conditions(&self) -> &[Condition];
 
-    /// How many documents are asked where the user sets no limit.
+    /// How many documents are asked where the user sets no limit; `usize::MAX` for all that there are.
     fn default_limit(&self) -> usize;
 
     /// The documents of `selection`, in an order that a larger limit only extends.

@@ -264,6 +264,7 @@ impl Task for Gsm {
     }
 
     fn documents(&self, selection: &Selection) -> Result<Vec<Document>> {
+        unsupported(self, selection)?;
         let limit = selection.limit.unwrap_or(usize::MAX);
         let mut documents: Vec<Document> = self
             .questions(selection.split)?
@@ -279,7 +280,7 @@ impl Task for Gsm {
                     &Passage::new(&question),
                     selection.condition,
                     selection.seed,
-                    &format!("{}/{id}", self.name),
+                    &format!("{}/{id}", self.source.file().0),
                 );
                 Document {
                     id,
@@ -300,7 +301,6 @@ impl Task for Gsm {
                 GSM8K_TRAIN.records()?.len(),
             );
         }
-        unsupported(self, selection)?;
         Ok(documents)
     }
 
@@ -344,7 +344,7 @@ impl Generative for Gsm {
             GsmSetting::FewShot => after_hashes(text),
             GsmSetting::ChainOfThought | GsmSetting::ChainOfThoughtZeroShot => stated_number(text),
             // A message has no prescribed form: any of the forms that models are trained on.
-            GsmSetting::Chat | GsmSetting::ChatSteps => condition_free_answer(text),
+            GsmSetting::Chat | GsmSetting::ChatSteps => free_form_answer(text),
         };
         let flexible = last_number(text);
         let is_right = |answer: &str| exact_match(answer, &document.reference, Ignore::Gsm);
@@ -358,7 +358,7 @@ impl Generative for Gsm {
 }
 
 /// `\boxed{N}`, `#### N` or `The answer is N`, whichever comes last.
-fn condition_free_answer(text: &str) -> String {
+fn free_form_answer(text: &str) -> String {
     use regex::Regex;
     use std::sync::LazyLock;
     static STATED: LazyLock<Regex> = LazyLock::new(|| {
@@ -409,3 +409,77 @@ const CHAIN_OF_THOUGHT: [(&str, &str); 8] = [
         "Olivia had 23 dollars. 5 bagels for 3 dollars each will be 5 x 3 = 15 dollars. So she has 23 - 15 dollars left. 23 - 15 is 8. The answer is 8.",
     ),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn task(name: &str) -> Gsm {
+        let all = Gsm::all(&Resources::default());
+        all.into_iter().find(|task| task.name == name).unwrap()
+    }
+
+    #[test]
+    fn attacks_change_questions_and_never_answers() {
+        let selection = |condition| Selection {
+            condition,
+            limit: Some(400),
+            ..Selection::test()
+        };
+        let clean = task("gsm8k_chat")
+            .documents(&selection(Condition::Clean))
+            .unwrap();
+        for condition in Condition::ALL.into_iter().skip(1) {
+            let attacked = task("gsm8k_chat").documents(&selection(condition)).unwrap();
+            // With and without instruction the same questions are asked.
+            let steps = task("gsm8k_chat_steps")
+                .documents(&selection(condition))
+                .unwrap();
+            assert_eq!(attacked, steps);
+            let changed = clean.iter().zip(&attacked).filter(|(one, other)| {
+                assert_eq!((&one.id, &one.reference), (&other.id, &other.reference));
+                one.question != other.question
+            });
+            let least = if condition == Condition::Reordered {
+                360
+            } else {
+                400
+            };
+            assert!(changed.count() >= least, "{condition}");
+        }
+    }
+
+    #[test]
+    fn shots_of_a_training_question_are_others() {
+        let selection = Selection {
+            split: Split::Train,
+            limit: Some(50),
+            ..Selection::test()
+        };
+        for (index, document) in task("gsm8k")
+            .documents(&selection)
+            .unwrap()
+            .iter()
+            .enumerate()
+        {
+            let shots: Vec<usize> = document.fields[SHOTS]
+                .split(',')
+                .map(|shot| shot.parse().unwrap())
+                .collect();
+            assert_eq!(shots.len(), RANDOM_SHOTS);
+            assert!(!shots.contains(&index));
+        }
+    }
+
+    #[test]
+    fn a_message_may_state_its_answer_in_any_usual_form() {
+        for (text, answer) in [
+            ("So \\boxed{1,234}.", "1,234"),
+            ("#### $18\nThe answer is: **-3.5**.", "-3.5"),
+            ("The final answer is 7 apples", "7"),
+            ("18", INVALID),
+        ] {
+            assert_eq!(free_form_answer(text), answer, "{text}");
+        }
+    }
+}

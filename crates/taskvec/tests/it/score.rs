@@ -1,0 +1,98 @@
+//! Completions that were made elsewhere.
+
+use std::fs;
+
+use insta::assert_snapshot;
+
+use crate::workplace::Workplace;
+
+const MADE: &str = concat!(
+    "{\"doc_id\": 0, \"completion\": \" 16-3-4=9, 9*2=18\\n#### 18\"}\n",
+    "{\"doc_id\": 1, \"completion\": \"#### 4, no: 3\"}\n",
+);
+
+#[test]
+fn strict_and_flexible() {
+    let here = Workplace::new();
+    fs::write(here.path("made.jsonl"), MADE).unwrap();
+    let output = here.output("score gsm8k made.jsonl --partial --samples scores.jsonl --json");
+    assert!(output.status.success(), "{}", here.rendered(&output));
+    let summary: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        (
+            &summary["strict"],
+            &summary["flexible"],
+            &summary["answered"],
+            &summary["metric"]
+        ),
+        (&0.5.into(), &1.0.into(), &2.into(), &"exact_match".into())
+    );
+    let scores = fs::read_to_string(here.path("scores.jsonl")).unwrap();
+    let second: serde_json::Value = serde_json::from_str(scores.lines().nth(1).unwrap()).unwrap();
+    assert_eq!(
+        (
+            &second["doc_id"],
+            &second["strict"],
+            &second["flexible"],
+            &second["is_right"]
+        ),
+        (&"1".into(), &"4,".into(), &"3".into(), &false.into())
+    );
+    assert_eq!(here.names(), ["made.jsonl", "scores.jsonl"]);
+}
+
+#[test]
+fn what_is_missing_or_malformed_is_named_and_nothing_is_left() {
+    let here = Workplace::new();
+    fs::write(here.path("made.jsonl"), MADE).unwrap();
+    assert_snapshot!(here.run("score gsm8k made.jsonl --samples scores.jsonl"), @"
+    exit code 1
+    --- stderr
+    error: `made.jsonl` has no completion for 1317 of the 1319 documents of `gsm8k`, `2` for one
+
+    hint: pass `--partial` to score what there is
+    ");
+    fs::write(
+        here.path("made.jsonl"),
+        format!("{MADE}{{\"doc_id\": 7}}\n"),
+    )
+    .unwrap();
+    assert_snapshot!(here.run("score gsm8k made.jsonl --samples scores.jsonl"), @"
+    exit code 1
+    --- stderr
+    error: line 3 of `made.jsonl` is no completion
+      caused by: missing field `completion` at line 1 column 13
+
+    hint: each line is a JSON object with `doc_id`, `completion` and perhaps `sample`
+    ");
+    assert_eq!(here.names(), ["made.jsonl"]);
+}
+
+#[test]
+fn questions_that_do_not_ship_are_asked_for() {
+    let here = Workplace::new();
+    fs::write(here.path("made.jsonl"), MADE).unwrap();
+    assert_snapshot!(here.run("score gsm_plus_chat made.jsonl"), @"
+    exit code 1
+    --- stderr
+    error: task `gsm_plus_chat` reads its questions from `gsm_plus/gsmplus_testmini.jsonl`, and no data directory is given
+
+    hint: pass `--data DIR`, where `DIR/gsm_plus/gsmplus_testmini.jsonl` or `DIR/gsm_plus/gsmplus_testmini.jsonl.gz` is the file as published; its licence: CC BY-SA 4.0
+    ");
+}
+
+#[test]
+fn tasks_are_listed_with_their_licences() {
+    let here = Workplace::new();
+    let output = here.output("tasks --json");
+    let listed: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let tasks = listed["tasks"].as_array().unwrap();
+    let find = |name: &str| tasks.iter().find(|task| task["name"] == name).unwrap();
+    assert_eq!(find("gsm8k")["licence"], "MIT");
+    assert_eq!(find("sciq")["file"], "sciq/test.json");
+    assert!(
+        tasks
+            .iter()
+            .all(|task| task["name"] != "bbh_zeroshot_snarks")
+    );
+}
