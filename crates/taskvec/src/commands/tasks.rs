@@ -1,18 +1,20 @@
 use std::path::Path;
+use std::sync::Arc;
 
 use serde::Serialize;
 use taskvec_eval::Registry;
+use taskvec_eval::sandbox::{Limits, SandboxJudge};
 use taskvec_eval::task::{Metric, Resources, Task};
 
 use super::JSON_SCHEMA;
 use crate::args::tasks::TasksArgs;
 use crate::printer::{Align, Printer, Table};
 
-/// Every task, with the questions in `data`.
+/// Every task, with the questions in `data`; programs that a model wrote are judged in the sandbox.
 pub(super) fn registry(data: Option<&Path>) -> Registry {
     Registry::with_resources(&Resources {
         data: data.map(Path::to_owned),
-        ..Resources::default()
+        judge: Some(Arc::new(SandboxJudge::new(Limits::humaneval()))),
     })
 }
 

@@ -4,12 +4,13 @@ use super::context::Context;
 use crate::condition::{self, Condition, Passage};
 use crate::error::{Error, Result};
 use crate::generator::{Completion, Prompt};
+use crate::sandbox::Program;
 use crate::split::Split;
 use crate::task::data::{HUMANEVAL, Resources};
 use crate::task::judge::required;
 use crate::task::{
-    About, Document, GeneratedProgram, Generative, Metric, PromptForm, Protocol, SampleScore,
-    Selection, Task, unsupported,
+    About, Document, Generative, Metric, PromptForm, Protocol, SampleScore, Selection, Task,
+    unsupported,
 };
 use std::collections::BTreeMap;
 
@@ -189,7 +190,11 @@ impl Task for HumanEval {
     }
 
     fn ready(&self) -> Result<()> {
-        required(self.resources.judge.as_ref(), self.name()).map(drop)
+        let judge = required(self.resources.judge.as_ref(), self.name())?;
+        judge.ready().map_err(|source| Error::JudgeNotReady {
+            task: self.name().to_owned(),
+            source,
+        })
     }
 }
 
@@ -238,7 +243,7 @@ impl Generative for HumanEval {
     fn score(&self, document: &Document, completion: &Completion) -> Result<SampleScore> {
         let judge = required(self.resources.judge.as_ref(), self.name())?;
         let text = self.program(document, &completion.text);
-        let program = GeneratedProgram {
+        let program = Program {
             prelude: field(document, "prompt"),
             text: &text,
             test: field(document, "test"),

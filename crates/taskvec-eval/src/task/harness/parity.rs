@@ -3,8 +3,7 @@
 use super::{HumanEval, HumanEvalSetting, cut};
 use crate::generator::{Completion, Finish, Message, Prompt, Role};
 use crate::task::{
-    Document, GeneratedProgram, Judge, Judgement, PromptForm, Protocol, Registry, Resources,
-    Selection, Task,
+    Document, Judge, Judgement, PromptForm, Protocol, Registry, Resources, Selection, Task,
 };
 use flate2::read::GzDecoder;
 use serde_json::Value;
@@ -141,7 +140,7 @@ struct Verdicts(BTreeMap<String, bool>);
 impl Judge for Verdicts {
     fn judge(
         &self,
-        program: &GeneratedProgram<'_>,
+        program: &crate::sandbox::Program<'_>,
     ) -> Result<Judgement, Box<dyn std::error::Error + Send + Sync + 'static>> {
         let passed = *self
             .0
