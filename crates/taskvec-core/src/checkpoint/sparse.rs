@@ -214,8 +214,8 @@ impl SparseTensor {
         }
         for (index, mask) in mask.chunks_exact(width).enumerate() {
             let bits: u64 = mask.iter().map(|byte| u64::from(byte.count_ones())).sum();
-            let beyond =
-                !self.columns.is_multiple_of(8) && mask[width - 1] >> (self.columns % 8) != 0;
+            let last = self.columns % 8;
+            let beyond = last != 0 && mask[width - 1] >> last != 0;
             if beyond || offsets[index].checked_add(bits) != Some(offsets[index + 1]) {
                 let row = first + index;
                 return Ok(Err(format!(

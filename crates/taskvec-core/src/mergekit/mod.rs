@@ -7,7 +7,7 @@
 //! Headers of the model that gives the result its config are read on the way, for filters and slices mean nothing
 //! without the names of tensors.
 //!
-//! Not covered: downloads, tokenizers other than that of one model, models of several modules.
+//! Not covered: tokenizers other than that of one model, models of several modules.
 
 mod config;
 mod error;

@@ -73,7 +73,7 @@ impl ThreadArgs {
 }
 
 /// Which rows of embeddings are combined.
-#[derive(Debug, Clone, Copy, Args)]
+#[derive(Debug, Clone, Copy, Default, Args)]
 pub(crate) struct RowArgs {
     /// Where embeddings differ in their number of rows, as padded ones do, combine those that all have; a model keeps its
     /// other rows as they are. Recorded in `taskvec.json` [default: refuse]

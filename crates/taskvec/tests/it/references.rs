@@ -107,7 +107,7 @@ fn auto_says_how_small_a_vector_of_zeros_became() {
     assert!(output.status.success(), "{}", here.rendered(&output));
     assert!(
         said(&output)
-            .contains("1 of 1 tensors hold only what is not zero: 4.18 KiB instead of 32.00 KiB"),
+            .contains("1 of 1 tensors hold only what is not zero: 4.12 KiB instead of 32.00 KiB"),
         "{}",
         said(&output)
     );

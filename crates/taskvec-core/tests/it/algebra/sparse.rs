@@ -303,11 +303,11 @@ fn signs_of_zero_and_what_is_not_finite_are_kept() {
     assert_eq!(written.read(UP).unwrap(), expected);
 }
 
-/// The parts of a matrix `x.weight` by their endings, as another tool may have written them.
-/// Type, shape and bytes.
-type Stored = (Dtype, Vec<usize>, Vec<u8>);
+/// A stored tensor: type, shape, bytes.
+type Part = (Dtype, Vec<usize>, Vec<u8>);
 
-type Parts = BTreeMap<&'static str, Stored>;
+/// The parts of a matrix `x.weight` by their endings, as another tool may have written them.
+type Parts = BTreeMap<&'static str, Part>;
 
 fn integers(values: &[i64]) -> Vec<u8> {
     values
@@ -364,7 +364,7 @@ fn rows_that_do_not_fill_their_mask_are_read() {
 
 #[test]
 fn parts_that_do_not_fit_are_refused_by_name() {
-    let cases: Vec<(&str, Stored, &str)> = vec![
+    let cases: Vec<(&str, Part, &str)> = vec![
         (
             "row_offsets",
             (Dtype::I64, vec![3], integers(&[0, 1, 2])),
