@@ -386,8 +386,8 @@ fn warnings(sweep: &Sweep, pick: &Point, best: &Best) -> Vec<String> {
     let is_one = sweep.values(pick).all(|value| value.number == 1.0);
     match &best.against_one {
         Some(one) if one.ci_low <= 0.0 && one.ci_high >= 0.0 => warnings.push(format!(
-            "`{}` is within noise of `{}`: {} points (95 % interval {} to {}) on the test questions, so there is no reason \
-             to prefer it",
+            "`{}` is within noise of `{}`: {} points (95 % interval {} to {}) on the test questions, \
+             which do not tell them apart",
             best.pick,
             one.other,
             points(one.difference),

@@ -251,7 +251,8 @@ fn view(data: &PageData, figures: &[Figure]) -> View {
             .map(figure_view)
             .collect(),
         vectors,
-        legend: report.legend(),
+        // Backticks are for a terminal.
+        legend: report.legend().replace('`', ""),
         answers: report.rows.iter().map(|row| row.n as usize).sum(),
     }
 }
