@@ -68,6 +68,33 @@ fn what_is_missing_or_malformed_is_named_and_nothing_is_left() {
     assert_eq!(here.names(), ["made.jsonl"]);
 }
 
+/// The program is run: its answers decide, whatever it prints, and it sees nothing of this machine.
+#[cfg(target_os = "linux")]
+#[test]
+fn generated_programs_are_run_in_the_sandbox() {
+    let right = "    pairs = [(a, b) for i, a in enumerate(numbers) for b in numbers[i + 1:]]\n    \
+                 return any(abs(a - b) < threshold for a, b in pairs)\n";
+    let wrong = "    print('passed')\n    return False\n";
+    let nosy = "    return bool(open('/etc/passwd').read())\n";
+    let here = Workplace::new();
+    let lines = [right, wrong, nosy].iter().enumerate().map(|(sample, completion)| {
+        let line = serde_json::json!({"doc_id": "HumanEval/0", "completion": completion, "sample": sample});
+        format!("{line}\n")
+    });
+    fs::write(here.path("made.jsonl"), lines.collect::<String>()).unwrap();
+    let output = here.output("score humaneval made.jsonl --partial --samples scores.jsonl --json");
+    assert!(output.status.success(), "{}", here.rendered(&output));
+    let scores = fs::read_to_string(here.path("scores.jsonl")).unwrap();
+    let scores: Vec<serde_json::Value> = scores
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let right: Vec<&serde_json::Value> = scores.iter().map(|score| &score["is_right"]).collect();
+    assert_eq!(right, [true, false, false], "{scores:#?}");
+    let outcome = scores[2]["strict"].as_str().unwrap();
+    assert!(outcome.contains("Error"), "{outcome}");
+}
+
 #[test]
 fn questions_that_do_not_ship_are_asked_for() {
     let here = Workplace::new();
