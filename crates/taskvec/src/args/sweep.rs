@@ -28,7 +28,7 @@ pub(crate) struct SweepArgs {
     /// Values of a coefficient: START:STOP:STEP, or some separated by commas; several make a grid
     #[arg(long, value_name = "NAME=VALUES", required = true)]
     pub(crate) over: Vec<Axis>,
-    /// Benchmarks, separated by commas; `micro` is all of the micro world
+    /// Benchmarks, separated by commas; `taskvec tasks` lists them, `micro` is all of the micro world
     #[arg(long, value_name = "NAMES")]
     pub(crate) tasks: String,
     /// Perturbations of the text, separated by commas: clean, distractor, noise, reordered, adversarial
@@ -48,6 +48,9 @@ pub(crate) struct SweepArgs {
     /// How questions are put: in the model's chat template where it has one, or as one of the two
     #[arg(long, value_name = "FORM", default_value = "auto")]
     pub(crate) prompt_form: Form,
+    /// Directory of questions that do not ship with taskvec; `taskvec tasks` says which file belongs where
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
     /// Directory for the records of every sample and for what was asked; run again to resume
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,

@@ -5,9 +5,9 @@ use taskvec_eval::Comparison;
 use taskvec_eval::comparison::{Change, Example, records_of};
 use taskvec_eval::run::{Record, read_records};
 
-use super::eval::RECORDS;
 use crate::args::compare::CompareArgs;
 use crate::printer::{Align, Printer, Table};
+use taskvec_eval::sweep::RECORDS;
 
 pub(crate) fn run(arguments: &CompareArgs, printer: &Printer) -> anyhow::Result<()> {
     let first = records("first", &arguments.first, arguments.first_model.as_deref())?;

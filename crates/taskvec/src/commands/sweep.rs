@@ -25,7 +25,8 @@ const COMMAND: &str = "taskvec sweep";
 pub(crate) fn run(arguments: &SweepArgs, printer: &Printer) -> anyhow::Result<()> {
     let started = Instant::now();
     arguments.threads.limit_pool()?;
-    let cells = eval::cells(&arguments.tasks, &arguments.conditions, printer)?;
+    let registry = super::tasks::registry(arguments.data.as_deref());
+    let cells = eval::cells(&registry, &arguments.tasks, &arguments.conditions, printer)?;
     let bindings = resolution::bindings(&arguments.bindings)?;
     let options = PlanOptions::default();
     let named = resolution::named(&arguments.expression, &bindings, &options, printer)?;
@@ -213,7 +214,7 @@ fn plans(
     named: &Named,
     printer: &Printer,
 ) -> anyhow::Result<BTreeMap<String, Plan>> {
-    let library = resolution::library();
+    let library = resolution::library(printer);
     let mut plans = BTreeMap::new();
     for point in &sweep.points {
         let expression: Expression = point.expression.parse()?;

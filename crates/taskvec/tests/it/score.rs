@@ -77,7 +77,8 @@ fn generated_programs_are_run_in_the_sandbox() {
     let wrong = "    print('passed')\n    return False\n";
     let nosy = "    return bool(open('/etc/passwd').read())\n";
     let here = Workplace::new();
-    let lines = [right, wrong, nosy].iter().enumerate().map(|(sample, completion)| {
+    let programs = [right, wrong, nosy];
+    let lines = programs.iter().enumerate().map(|(sample, completion)| {
         let line = serde_json::json!({"doc_id": "HumanEval/0", "completion": completion, "sample": sample});
         format!("{line}\n")
     });
