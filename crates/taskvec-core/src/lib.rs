@@ -33,7 +33,7 @@ pub use coefficient::Coefficient;
 pub use content_hash::ContentHash;
 pub use dtype::Dtype;
 pub use error::{Error, Result};
-pub use execute::{Progress, Tally, WriteOptions, WriteReport, write};
+pub use execute::{Progress, Tally, WriteOptions, WriteReport, write, write_all};
 pub use expression::{Expression, Kind};
 pub use output::{OutputDirectory, OutputFile, OutputOptions, ShardWriter};
 pub use plan::{Bindings, Plan, PlanOptions, PlannedTensor};

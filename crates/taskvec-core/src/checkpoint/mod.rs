@@ -251,6 +251,11 @@ impl Checkpoint {
             .try_for_each(|file| file.storage.verify_unchanged())
     }
 
+    /// Whether this is the same checkpoint, opened once, and not only one that is equal.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// The files that belong to the model whatever its weights: config, tokenizer, chat template, licence.
     ///
     /// None for a bare file.

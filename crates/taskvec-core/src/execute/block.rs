@@ -20,6 +20,83 @@ pub(crate) struct Extent {
     pub(crate) union: u64,
 }
 
+/// What a scan over BF16 inputs that are added up tells about them, element by element.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Spread {
+    /// Largest magnitude of all, as bits.
+    pub(crate) largest: u16,
+    /// One less than the smallest magnitude that is not zero, as bits; all ones when every element is zero.
+    pub(crate) below_smallest: u16,
+    /// The most by which, in the inputs of any one element, the bits of the largest magnitude exceed one less than those
+    /// of the smallest that is not zero.
+    pub(crate) widest: u16,
+}
+
+/// Elements that [`spread`] scans together. In loops of a length that is known, the compiler leaves no remainder to be done
+/// one by one.
+const SCANNED: usize = 32;
+/// Pairs of elements that [`Accumulator::fuse`] adds together.
+const PAIRS: usize = 16;
+
+/// Scans one block of inputs.
+#[inline(always)]
+pub(crate) fn spread<const TERMS: usize>(inputs: [&[u8]; TERMS]) -> Spread {
+    let (mut largest, mut widest) = ([0; SCANNED], [0; SCANNED]);
+    let mut below_smallest = [u16::MAX; SCANNED];
+    let mut scan = |elements: [&[[u8; 2]; SCANNED]; TERMS]| {
+        for lane in 0..SCANNED {
+            let (mut most, mut least) = (0, u16::MAX);
+            for elements in elements {
+                let magnitude = u16::from_le_bytes(elements[lane]) & 0x7fff;
+                most = magnitude.max(most);
+                // Zero wraps to the maximum and so never is the smallest.
+                least = magnitude.wrapping_sub(1).min(least);
+            }
+            largest[lane] = most.max(largest[lane]);
+            below_smallest[lane] = least.min(below_smallest[lane]);
+            widest[lane] = most.saturating_sub(least).max(widest[lane]);
+        }
+    };
+    let (whole, rest) = in_pieces::<TERMS, 2, SCANNED>(inputs);
+    for index in 0..whole[0].len() {
+        scan(whole.map(|pieces| &pieces[index]));
+    }
+    if !rest[0].is_empty() {
+        scan(rest.map(|rest| padded(rest)).each_ref());
+    }
+    let most = |lanes: [u16; SCANNED]| lanes.into_iter().fold(0, u16::max);
+    Spread {
+        largest: most(largest),
+        below_smallest: below_smallest.into_iter().fold(u16::MAX, u16::min),
+        widest: most(widest),
+    }
+}
+
+/// Inputs of one length as pieces of `LANES` times `SIZE` bytes, and what is left over.
+#[inline(always)]
+#[expect(clippy::type_complexity, reason = "pieces and the rest, of each input")]
+fn in_pieces<const TERMS: usize, const SIZE: usize, const LANES: usize>(
+    inputs: [&[u8]; TERMS],
+) -> ([&[[[u8; SIZE]; LANES]]; TERMS], [&[[u8; SIZE]]; TERMS]) {
+    let pieces = inputs.map(|bytes| bytes.as_chunks::<SIZE>().0.as_chunks::<LANES>());
+    // Slices of one known length need no further checks.
+    let whole = pieces[0].0.len();
+    (
+        pieces.map(|(pieces, _)| &pieces[..whole]),
+        pieces.map(|(_, rest)| rest),
+    )
+}
+
+/// Elements and then zeros.
+#[inline(always)]
+fn padded<const SIZE: usize, const LANES: usize>(rest: &[[u8; SIZE]]) -> [[u8; SIZE]; LANES] {
+    let mut padded = [[0; SIZE]; LANES];
+    for (padded, element) in padded.iter_mut().zip(rest) {
+        *padded = *element;
+    }
+    padded
+}
+
 /// A stored format as the loops see it.
 trait Stored {
     type Bytes: Copy;
@@ -129,11 +206,18 @@ pub(crate) trait Accumulator: Copy + PartialEq {
         bytes: &[u8],
         first: bool,
     );
-    /// The commonest sums in one go: `Σ numerator·x · scale` of BF16 numbers, rounded to BF16. The sums stay in registers.
+    /// The commonest sums in one go: `finish(Σ numerator·x)` of BF16 numbers, rounded to BF16. The sums stay in registers.
     fn fuse<const TERMS: usize>(
         numerators: [Self; TERMS],
         inputs: [&[u8]; TERMS],
-        scale: Self,
+        finish: impl Fn(Self) -> Self,
+        output: &mut [u8],
+    );
+    /// The same, stored as singles.
+    fn fuse_wide<const TERMS: usize>(
+        numerators: [Self; TERMS],
+        inputs: [&[u8]; TERMS],
+        finish: impl Fn(Self) -> Self,
         output: &mut [u8],
     );
     /// Rounds the sums to `format`.
@@ -168,8 +252,18 @@ fn store_all<A: Copy, const N: usize>(sum: &[A], output: &mut [u8], narrow: impl
     }
 }
 
+/// The half of a single that BF16 keeps.
+const HIGH_HALF: u32 = 0xffff_0000;
+
+/// Rounds a finite single to BF16, nearest even, in the upper half of its bits; the lower half is left over.
+#[inline(always)]
+fn round_to_high_half(value: f32) -> u32 {
+    let bits = value.to_bits();
+    bits.wrapping_add(0x7fff + (bits >> 16 & 1))
+}
+
 macro_rules! accumulator {
-    ($real:ty, $widen:ident, $bf16:expr, { $($format:ident => $narrow:expr),+ $(,)? }) => {
+    ($real:ty, $widen:ident, $single:expr, { $($format:ident => $narrow:expr),+ $(,)? }) => {
         impl Accumulator for $real {
             const ONE: Self = 1.0;
 
@@ -202,18 +296,68 @@ macro_rules! accumulator {
             fn fuse<const TERMS: usize>(
                 numerators: [Self; TERMS],
                 inputs: [&[u8]; TERMS],
-                scale: Self,
+                finish: impl Fn(Self) -> Self,
                 output: &mut [u8],
             ) {
-                let (output, _) = output.as_chunks_mut::<2>();
-                // Slices of one known length need no further checks.
-                let inputs = inputs.map(|bytes| &Bf16::split(bytes)[..output.len()]);
-                for (index, stored) in output.iter_mut().enumerate() {
-                    let mut sum = Bf16::$widen(inputs[0][index]) * numerators[0];
+                let sum = |values: [f32; TERMS]| -> u32 {
+                    let mut sum = Self::from(values[0]) * numerators[0];
                     for term in 1..TERMS {
-                        sum += Bf16::$widen(inputs[term][index]) * numerators[term];
+                        sum += Self::from(values[term]) * numerators[term];
                     }
-                    *stored = $bf16(sum * scale);
+                    round_to_high_half($single(finish(sum)))
+                };
+                // Two elements at a time: one is the upper half of a word already, so that neither widening nor narrowing
+                // moves anything between the lanes of a register.
+                let add = |words: [&[[u8; 4]; PAIRS]; TERMS], stored: &mut [[u8; 4]; PAIRS]| {
+                    for (pair, stored) in stored.iter_mut().enumerate() {
+                        let word = words.map(|words| u32::from_le_bytes(words[pair]));
+                        let low = sum(word.map(|bits| f32::from_bits(bits << 16)));
+                        let high = sum(word.map(|bits| f32::from_bits(bits & HIGH_HALF)));
+                        *stored = (low >> 16 | high & HIGH_HALF).to_le_bytes();
+                    }
+                };
+                let (pairs, last) = output.as_chunks_mut::<4>();
+                let (pieces, rest) = pairs.as_chunks_mut::<PAIRS>();
+                let (whole, left) = in_pieces::<TERMS, 4, PAIRS>(inputs);
+                for (index, stored) in pieces.iter_mut().enumerate() {
+                    add(whole.map(|pieces| &pieces[index]), stored);
+                }
+                if !rest.is_empty() {
+                    let mut stored = [[0; 4]; PAIRS];
+                    add(left.map(|left| padded(left)).each_ref(), &mut stored);
+                    rest.copy_from_slice(&stored[..rest.len()]);
+                }
+                let element = |bytes: &[u8]| bytes.last_chunk().map_or(0.0, |last| Bf16::single(*last));
+                if let Some(stored) = last.first_chunk_mut() {
+                    *stored = ((sum(inputs.map(element)) >> 16) as u16).to_le_bytes();
+                }
+            }
+
+            #[inline(always)]
+            fn fuse_wide<const TERMS: usize>(
+                numerators: [Self; TERMS],
+                inputs: [&[u8]; TERMS],
+                finish: impl Fn(Self) -> Self,
+                output: &mut [u8],
+            ) {
+                let add = |elements: [&[[u8; 2]; PAIRS]; TERMS], stored: &mut [[u8; 4]; PAIRS]| {
+                    for (lane, stored) in stored.iter_mut().enumerate() {
+                        let mut sum = Bf16::$widen(elements[0][lane]) * numerators[0];
+                        for term in 1..TERMS {
+                            sum += Bf16::$widen(elements[term][lane]) * numerators[term];
+                        }
+                        *stored = (finish(sum) as f32).to_le_bytes();
+                    }
+                };
+                let (pieces, rest) = output.as_chunks_mut::<4>().0.as_chunks_mut::<PAIRS>();
+                let (whole, left) = in_pieces::<TERMS, 2, PAIRS>(inputs);
+                for (index, stored) in pieces.iter_mut().enumerate() {
+                    add(whole.map(|pieces| &pieces[index]), stored);
+                }
+                if !rest.is_empty() {
+                    let mut stored = [[0; 4]; PAIRS];
+                    add(left.map(|left| padded(left)).each_ref(), &mut stored);
+                    rest.copy_from_slice(&stored[..rest.len()]);
                 }
             }
 
@@ -227,13 +371,13 @@ macro_rules! accumulator {
     };
 }
 
-accumulator!(f32, single, |sum| narrow_bf16(sum).to_le_bytes(), {
+accumulator!(f32, single, |sum| sum, {
     Bf16 => |sum| narrow_bf16(sum).to_le_bytes(),
     F16 => |sum| narrow_f16(sum).to_le_bytes(),
     F32 => f32::to_le_bytes,
     F64 => |sum| f64::from(sum).to_le_bytes(),
 });
-accumulator!(f64, double, |sum| narrow_bf16(narrow_to_odd(sum)).to_le_bytes(), {
+accumulator!(f64, double, narrow_to_odd, {
     Bf16 => |sum| narrow_bf16(narrow_to_odd(sum)).to_le_bytes(),
     F16 => |sum| narrow_f16(narrow_to_odd(sum)).to_le_bytes(),
     F32 => |sum| (sum as f32).to_le_bytes(),

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use super::block::widen;
+use super::family::job;
 use super::float::FloatFormat;
 use super::run::{Chunk, Consumer, Part, RunOptions, run};
-use super::write::job;
 use crate::error::{Error, Result};
 use crate::plan::Plan;
 
@@ -68,7 +68,7 @@ impl Plan {
         };
         run(
             std::slice::from_ref(&(0..names.len())),
-            &|index| job(self, names[index], None),
+            &|index| job(names[index], &[(self, None)]),
             &Memory(&tensors),
             &options,
         )?;

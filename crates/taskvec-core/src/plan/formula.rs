@@ -93,6 +93,8 @@ pub(crate) struct TensorFormula {
 /// A method at work on one tensor.
 #[derive(Clone)]
 pub(crate) struct Step {
+    /// What the method is and does; steps of one tensor with equal texts and operands are equal.
+    pub(crate) text: Arc<str>,
     pub(crate) method: Arc<dyn StreamingMethod>,
     pub(crate) operands: Vec<Terms<Operand>>,
 }
@@ -180,8 +182,9 @@ impl Lowering<'_> {
         let mut operands = Vec::with_capacity(call.operands.len());
         for (place, operand) in call.operands.iter().enumerate() {
             let mut terms = self.lower(operand)?;
-            for preparation in method.preparations(place) {
+            for (number, preparation) in method.preparations(place).into_iter().enumerate() {
                 self.steps.push(Step {
+                    text: format!("{} {place}.{number}", call.text).into(),
                     method: preparation,
                     operands: vec![terms],
                 });
@@ -190,6 +193,7 @@ impl Lowering<'_> {
             operands.push(terms);
         }
         self.steps.push(Step {
+            text: Arc::clone(&call.text),
             method: Arc::clone(method),
             operands,
         });

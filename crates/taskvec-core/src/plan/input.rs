@@ -34,19 +34,29 @@ pub(crate) struct Input {
     pub(crate) checkpoint: Checkpoint,
 }
 
+/// Checkpoints that were opened already, by the reference that tells them apart.
+pub(super) type Opened = BTreeMap<Reference, Checkpoint>;
+
 /// Opens each checkpoint once, however often and under whatever names it occurs.
 pub(super) struct Inputs<'a> {
     bindings: &'a Bindings,
     library: &'a Library,
+    /// By expressions of the same family too.
+    known: &'a mut Opened,
     references: Vec<Reference>,
     opened: Vec<Input>,
 }
 
 impl<'a> Inputs<'a> {
-    pub(super) fn new(bindings: &'a Bindings, library: &'a Library) -> Self {
+    pub(super) fn new(
+        bindings: &'a Bindings,
+        library: &'a Library,
+        known: &'a mut Opened,
+    ) -> Self {
         Self {
             bindings,
             library,
+            known,
             references: Vec::new(),
             opened: Vec::new(),
         }
@@ -84,7 +94,14 @@ impl<'a> Inputs<'a> {
         if let Some(index) = self.references.iter().position(|known| *known == identity) {
             return Ok(index);
         }
-        let checkpoint = Checkpoint::open(&reference, self.library)?;
+        let checkpoint = match self.known.get(&identity) {
+            Some(checkpoint) => checkpoint.clone(),
+            None => {
+                let checkpoint = Checkpoint::open(&reference, self.library)?;
+                self.known.insert(identity.clone(), checkpoint.clone());
+                checkpoint
+            }
+        };
         self.references.push(identity);
         self.opened.push(Input {
             name: atom.to_string(),

@@ -64,8 +64,19 @@ impl<'a> MeasuredChange<'a> {
         Self::new(plan, name).filter(|measured| computed && measured.stored.is_some())
     }
 
-    /// The change, its origin where there is one, and the stored result where its rounding is of interest.
+    /// What computes the [`roots`](Self::roots).
     pub(crate) fn computation(&self, plan: &Plan) -> Computation {
+        Computation::new(
+            plan,
+            self.name,
+            self.elements,
+            &self.formula,
+            &self.roots(),
+        )
+    }
+
+    /// The change, its origin where there is one, and the stored result where its rounding is of interest.
+    pub(crate) fn roots(&self) -> Vec<Root<'_>> {
         let mut roots = vec![Root {
             terms: &self.change,
             format: CHANGE,
@@ -78,10 +89,10 @@ impl<'a> MeasuredChange<'a> {
             terms: &self.formula.terms,
             format,
         }));
-        Computation::new(plan, self.name, self.elements, &self.formula, &roots)
+        roots
     }
 
-    /// What rounding does to one block of what [`MeasuredChange::computation`] computes.
+    /// What rounding does to one block of the [`roots`](Self::roots).
     pub(crate) fn rounding(&self, outputs: &[&[u8]]) -> Rounding {
         let (change, origin, stored) = self.widened(outputs);
         self.rounding_of(&change, origin.as_deref(), &stored.unwrap_or_default())

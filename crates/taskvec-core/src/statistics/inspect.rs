@@ -172,7 +172,7 @@ pub fn inspect(
         std::slice::from_ref(&(0..inspected.len())),
         &|index| Job::Compute {
             computation: inspected[index].computation(plan),
-            survey: None,
+            surveys: Vec::new(),
         },
         &summary,
         &run_options,
