@@ -91,6 +91,17 @@ pub(crate) enum Refusal {
         /// The expression.
         expression: String,
     },
+    /// `--dtype auto` for several outputs, each of which might need another.
+    #[error("`--dtype auto` chooses the type of one output, and several are to be written")]
+    SmallestDtypeOfSeveral,
+    /// A name to be replaced by numbers that is not there.
+    #[error("there is no `{name}` in `{expression}`")]
+    NotInExpression {
+        /// The name.
+        name: String,
+        /// The expression.
+        expression: String,
+    },
     /// Names given beside a mergekit file, which names its models itself.
     #[error("`--let` says nothing about `{file}`: a mergekit file names its models itself")]
     NamesBesideFile {
@@ -154,6 +165,10 @@ impl Refusal {
             Self::NamesBesideFile { .. } => {
                 Some("leave `--let` out, or write the paths into the file".to_owned())
             }
+            Self::SmallestDtypeOfSeveral => Some("name one type for all of them".to_owned()),
+            Self::NotInExpression { name, .. } => Some(format!(
+                "write `{name}` where the numbers are to stand: `target + {name}*(grpo - sft)`"
+            )),
             Self::BoundTwice { .. } | Self::Interrupted { .. } => None,
         }
     }
@@ -164,6 +179,8 @@ impl Refusal {
             Self::UnknownName { .. }
             | Self::NoCondition { .. }
             | Self::NamesBesideFile { .. }
+            | Self::SmallestDtypeOfSeveral
+            | Self::NotInExpression { .. }
             | Self::BoundTwice { .. } => Status::Usage,
             _ => Status::Refused,
         }

@@ -35,15 +35,41 @@ pub(crate) struct Spread {
 /// Elements that [`spread`] scans together. In loops of a length that is known, the compiler leaves no remainder to be done
 /// one by one.
 const SCANNED: usize = 32;
-/// Pairs of elements that [`Accumulator::fuse`] adds together.
+/// Pairs of elements, or elements, that [`Fused`] stores together.
 const PAIRS: usize = 16;
 
 /// Scans one block of inputs.
 #[inline(always)]
 pub(crate) fn spread<const TERMS: usize>(inputs: [&[u8]; TERMS]) -> Spread {
-    let (mut largest, mut widest) = ([0; SCANNED], [0; SCANNED]);
-    let mut below_smallest = [u16::MAX; SCANNED];
-    let mut scan = |elements: [&[[u8; 2]; SCANNED]; TERMS]| {
+    let mut lanes = Lanes {
+        largest: [0; SCANNED],
+        below_smallest: [u16::MAX; SCANNED],
+        widest: [0; SCANNED],
+    };
+    let (whole, rest) = in_pieces::<TERMS, 2, SCANNED>(inputs);
+    for index in 0..whole[0].len() {
+        lanes.scan(whole.map(|pieces| &pieces[index]));
+    }
+    if !rest[0].is_empty() {
+        lanes.scan(rest.map(|rest| padded(rest)).each_ref());
+    }
+    Spread {
+        largest: lanes.largest.into_iter().fold(0, u16::max),
+        below_smallest: lanes.below_smallest.into_iter().fold(u16::MAX, u16::min),
+        widest: lanes.widest.into_iter().fold(0, u16::max),
+    }
+}
+
+/// As [`Spread`], of every so many-th element.
+struct Lanes {
+    largest: [u16; SCANNED],
+    below_smallest: [u16; SCANNED],
+    widest: [u16; SCANNED],
+}
+
+impl Lanes {
+    #[inline(always)]
+    fn scan<const TERMS: usize>(&mut self, elements: [&[[u8; 2]; SCANNED]; TERMS]) {
         for lane in 0..SCANNED {
             let (mut most, mut least) = (0, u16::MAX);
             for elements in elements {
@@ -52,23 +78,10 @@ pub(crate) fn spread<const TERMS: usize>(inputs: [&[u8]; TERMS]) -> Spread {
                 // Zero wraps to the maximum and so never is the smallest.
                 least = magnitude.wrapping_sub(1).min(least);
             }
-            largest[lane] = most.max(largest[lane]);
-            below_smallest[lane] = least.min(below_smallest[lane]);
-            widest[lane] = most.saturating_sub(least).max(widest[lane]);
+            self.largest[lane] = most.max(self.largest[lane]);
+            self.below_smallest[lane] = least.min(self.below_smallest[lane]);
+            self.widest[lane] = most.saturating_sub(least).max(self.widest[lane]);
         }
-    };
-    let (whole, rest) = in_pieces::<TERMS, 2, SCANNED>(inputs);
-    for index in 0..whole[0].len() {
-        scan(whole.map(|pieces| &pieces[index]));
-    }
-    if !rest[0].is_empty() {
-        scan(rest.map(|rest| padded(rest)).each_ref());
-    }
-    let most = |lanes: [u16; SCANNED]| lanes.into_iter().fold(0, u16::max);
-    Spread {
-        largest: most(largest),
-        below_smallest: below_smallest.into_iter().fold(u16::MAX, u16::min),
-        widest: most(widest),
     }
 }
 
@@ -206,20 +219,10 @@ pub(crate) trait Accumulator: Copy + PartialEq {
         bytes: &[u8],
         first: bool,
     );
-    /// The commonest sums in one go: `finish(Σ numerator·x)` of BF16 numbers, rounded to BF16. The sums stay in registers.
-    fn fuse<const TERMS: usize>(
-        numerators: [Self; TERMS],
-        inputs: [&[u8]; TERMS],
-        finish: impl Fn(Self) -> Self,
-        output: &mut [u8],
-    );
-    /// The same, stored as singles.
-    fn fuse_wide<const TERMS: usize>(
-        numerators: [Self; TERMS],
-        inputs: [&[u8]; TERMS],
-        finish: impl Fn(Self) -> Self,
-        output: &mut [u8],
-    );
+    fn from_single(value: f32) -> Self;
+    /// Narrowed such that rounding to BF16 afterwards rounds once.
+    fn to_odd_single(self) -> f32;
+    fn to_nearest_single(self) -> f32;
     /// Rounds the sums to `format`.
     fn narrow(sum: &[Self], format: FloatFormat, output: &mut [u8]);
 }
@@ -252,18 +255,8 @@ fn store_all<A: Copy, const N: usize>(sum: &[A], output: &mut [u8], narrow: impl
     }
 }
 
-/// The half of a single that BF16 keeps.
-const HIGH_HALF: u32 = 0xffff_0000;
-
-/// Rounds a finite single to BF16, nearest even, in the upper half of its bits; the lower half is left over.
-#[inline(always)]
-fn round_to_high_half(value: f32) -> u32 {
-    let bits = value.to_bits();
-    bits.wrapping_add(0x7fff + (bits >> 16 & 1))
-}
-
 macro_rules! accumulator {
-    ($real:ty, $widen:ident, $single:expr, { $($format:ident => $narrow:expr),+ $(,)? }) => {
+    ($real:ty, $widen:ident, $to_odd:expr, { $($format:ident => $narrow:expr),+ $(,)? }) => {
         impl Accumulator for $real {
             const ONE: Self = 1.0;
 
@@ -293,72 +286,18 @@ macro_rules! accumulator {
             }
 
             #[inline(always)]
-            fn fuse<const TERMS: usize>(
-                numerators: [Self; TERMS],
-                inputs: [&[u8]; TERMS],
-                finish: impl Fn(Self) -> Self,
-                output: &mut [u8],
-            ) {
-                let sum = |values: [f32; TERMS]| -> u32 {
-                    let mut sum = Self::from(values[0]) * numerators[0];
-                    for term in 1..TERMS {
-                        sum += Self::from(values[term]) * numerators[term];
-                    }
-                    round_to_high_half($single(finish(sum)))
-                };
-                // Two elements at a time: one is the upper half of a word already, so that neither widening nor narrowing
-                // moves anything between the lanes of a register.
-                let add = |words: [&[[u8; 4]; PAIRS]; TERMS], stored: &mut [[u8; 4]; PAIRS]| {
-                    for (pair, stored) in stored.iter_mut().enumerate() {
-                        let word = words.map(|words| u32::from_le_bytes(words[pair]));
-                        let low = sum(word.map(|bits| f32::from_bits(bits << 16)));
-                        let high = sum(word.map(|bits| f32::from_bits(bits & HIGH_HALF)));
-                        *stored = (low >> 16 | high & HIGH_HALF).to_le_bytes();
-                    }
-                };
-                let (pairs, last) = output.as_chunks_mut::<4>();
-                let (pieces, rest) = pairs.as_chunks_mut::<PAIRS>();
-                let (whole, left) = in_pieces::<TERMS, 4, PAIRS>(inputs);
-                for (index, stored) in pieces.iter_mut().enumerate() {
-                    add(whole.map(|pieces| &pieces[index]), stored);
-                }
-                if !rest.is_empty() {
-                    let mut stored = [[0; 4]; PAIRS];
-                    add(left.map(|left| padded(left)).each_ref(), &mut stored);
-                    rest.copy_from_slice(&stored[..rest.len()]);
-                }
-                let element = |bytes: &[u8]| bytes.last_chunk().map_or(0.0, |last| Bf16::single(*last));
-                if let Some(stored) = last.first_chunk_mut() {
-                    *stored = ((sum(inputs.map(element)) >> 16) as u16).to_le_bytes();
-                }
+            fn from_single(value: f32) -> Self {
+                value.into()
             }
 
             #[inline(always)]
-            fn fuse_wide<const TERMS: usize>(
-                numerators: [Self; TERMS],
-                inputs: [&[u8]; TERMS],
-                finish: impl Fn(Self) -> Self,
-                output: &mut [u8],
-            ) {
-                let add = |elements: [&[[u8; 2]; PAIRS]; TERMS], stored: &mut [[u8; 4]; PAIRS]| {
-                    for (lane, stored) in stored.iter_mut().enumerate() {
-                        let mut sum = Bf16::$widen(elements[0][lane]) * numerators[0];
-                        for term in 1..TERMS {
-                            sum += Bf16::$widen(elements[term][lane]) * numerators[term];
-                        }
-                        *stored = (finish(sum) as f32).to_le_bytes();
-                    }
-                };
-                let (pieces, rest) = output.as_chunks_mut::<4>().0.as_chunks_mut::<PAIRS>();
-                let (whole, left) = in_pieces::<TERMS, 2, PAIRS>(inputs);
-                for (index, stored) in pieces.iter_mut().enumerate() {
-                    add(whole.map(|pieces| &pieces[index]), stored);
-                }
-                if !rest.is_empty() {
-                    let mut stored = [[0; 4]; PAIRS];
-                    add(left.map(|left| padded(left)).each_ref(), &mut stored);
-                    rest.copy_from_slice(&stored[..rest.len()]);
-                }
+            fn to_odd_single(self) -> f32 {
+                $to_odd(self)
+            }
+
+            #[inline(always)]
+            fn to_nearest_single(self) -> f32 {
+                self as f32
             }
 
             #[inline(always)]
@@ -383,6 +322,88 @@ accumulator!(f64, double, narrow_to_odd, {
     F32 => |sum| (sum as f32).to_le_bytes(),
     F64 => f64::to_le_bytes,
 });
+
+/// The half of a single that BF16 keeps.
+const HIGH_HALF: u32 = 0xffff_0000;
+
+/// Rounds a finite single to BF16, nearest even, in the upper half of its bits; the lower half is left over.
+#[inline(always)]
+fn round_to_high_half(value: f32) -> u32 {
+    let bits = value.to_bits();
+    bits.wrapping_add(0x7fff + (bits >> 16 & 1))
+}
+
+/// `finish(Σ numerator·x)` of a few BF16 numbers, in registers: the numerators, and what is done with the sum.
+pub(crate) struct Fused<A, F, const TERMS: usize>(pub(crate) [A; TERMS], pub(crate) F);
+
+impl<A: Accumulator, F: Fn(A) -> A, const TERMS: usize> Fused<A, F, TERMS> {
+    #[inline(always)]
+    fn sum(&self, values: [f32; TERMS]) -> A {
+        let mut sum = A::from_single(values[0]).scaled(self.0[0]);
+        for term in 1..TERMS {
+            sum = sum.add_scaled(self.0[term], A::from_single(values[term]));
+        }
+        self.1(sum)
+    }
+
+    /// Stores the sums as BF16.
+    #[inline(always)]
+    pub(crate) fn store(&self, inputs: [&[u8]; TERMS], output: &mut [u8]) {
+        let (pairs, last) = output.as_chunks_mut::<4>();
+        let (pieces, rest) = pairs.as_chunks_mut::<PAIRS>();
+        let (whole, left) = in_pieces::<TERMS, 4, PAIRS>(inputs);
+        for (index, stored) in pieces.iter_mut().enumerate() {
+            self.store_pairs(whole.map(|pieces| &pieces[index]), stored);
+        }
+        if !rest.is_empty() {
+            let mut stored = [[0; 4]; PAIRS];
+            self.store_pairs(left.map(|left| padded(left)).each_ref(), &mut stored);
+            rest.copy_from_slice(&stored[..rest.len()]);
+        }
+        if let Some(stored) = last.first_chunk_mut() {
+            let element = |bytes: &[u8]| bytes.last_chunk().map_or(0.0, |last| Bf16::single(*last));
+            let sum = self.sum(inputs.map(element)).to_odd_single();
+            *stored = narrow_bf16(sum).to_le_bytes();
+        }
+    }
+
+    /// Two elements of a word at a time. One is the upper half of a single already, so that neither widening nor
+    /// narrowing moves anything between the lanes of a register.
+    #[inline(always)]
+    fn store_pairs(&self, words: [&[[u8; 4]; PAIRS]; TERMS], output: &mut [[u8; 4]; PAIRS]) {
+        for (pair, stored) in output.iter_mut().enumerate() {
+            let word = words.map(|words| u32::from_le_bytes(words[pair]));
+            let low = self.sum(word.map(|bits| f32::from_bits(bits << 16)));
+            let high = self.sum(word.map(|bits| f32::from_bits(bits & HIGH_HALF)));
+            let low = round_to_high_half(low.to_odd_single());
+            let high = round_to_high_half(high.to_odd_single());
+            *stored = (low >> 16 | high & HIGH_HALF).to_le_bytes();
+        }
+    }
+
+    /// Stores the sums as singles.
+    #[inline(always)]
+    pub(crate) fn store_wide(&self, inputs: [&[u8]; TERMS], output: &mut [u8]) {
+        let (pieces, rest) = output.as_chunks_mut::<4>().0.as_chunks_mut::<PAIRS>();
+        let (whole, left) = in_pieces::<TERMS, 2, PAIRS>(inputs);
+        for (index, stored) in pieces.iter_mut().enumerate() {
+            self.store_singles(whole.map(|pieces| &pieces[index]), stored);
+        }
+        if !rest.is_empty() {
+            let mut stored = [[0; 4]; PAIRS];
+            self.store_singles(left.map(|left| padded(left)).each_ref(), &mut stored);
+            rest.copy_from_slice(&stored[..rest.len()]);
+        }
+    }
+
+    #[inline(always)]
+    fn store_singles(&self, inputs: [&[[u8; 2]; PAIRS]; TERMS], output: &mut [[u8; 4]; PAIRS]) {
+        for (lane, stored) in output.iter_mut().enumerate() {
+            let sum = self.sum(inputs.map(|elements| Bf16::single(elements[lane])));
+            *stored = sum.to_nearest_single().to_le_bytes();
+        }
+    }
+}
 
 /// One term of a block: its storage and the factor it is multiplied by.
 pub(crate) struct BlockTerm<'a, A> {

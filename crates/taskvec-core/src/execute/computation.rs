@@ -349,7 +349,10 @@ impl Compiler<'_> {
         Combination {
             operands,
             kernel: LinearKernel::new(&typed, format),
-            coefficients: typed.into_iter().map(|(coefficient, _)| coefficient).collect(),
+            coefficients: typed
+                .into_iter()
+                .map(|(coefficient, _)| coefficient)
+                .collect(),
             format,
         }
     }

@@ -32,7 +32,9 @@ struct Target {
 
 /// The tasks of all outputs, in lanes: one for each shard of the first output, whose places follow one another, and more
 /// for what only others have.
-pub(super) fn lanes_and_tasks<'a>(outputs: &'a [Pending<'_>]) -> (Vec<Range<usize>>, Vec<Task<'a>>) {
+pub(super) fn lanes_and_tasks<'a>(
+    outputs: &'a [Pending<'_>],
+) -> (Vec<Range<usize>>, Vec<Task<'a>>) {
     let places: Vec<_> = outputs.iter().map(Pending::places).collect();
     let numbers: Vec<BTreeMap<&str, usize>> = places
         .iter()

@@ -25,7 +25,7 @@ use num_bigint::{BigInt, BigUint};
 use num_rational::BigRational;
 use num_traits::{One, ToPrimitive, Zero};
 
-use super::block::{Accumulator, BLOCK, BlockTerm, Extent, Spread, combine, extent, spread};
+use super::block::{Accumulator, BLOCK, BlockTerm, Extent, Fused, Spread, combine, extent, spread};
 use super::exact::{ExactSum, round_quotient};
 use super::float::{Decoded, FloatFormat};
 use crate::coefficient::Coefficient;
@@ -284,13 +284,14 @@ impl LinearKernel {
         scale: A,
         output: &mut [u8],
     ) {
+        // A division costs as much as all the rest, and most coefficients need none.
         let scaled = |sum: A| sum.scaled(scale);
         let divided = |sum: A| sum.divided(divisor).scaled(scale);
-        match (self.output, divisor == A::ONE) {
-            (FloatFormat::Bf16, true) => A::fuse(numerators, inputs, scaled, output),
-            (FloatFormat::Bf16, false) => A::fuse(numerators, inputs, divided, output),
-            (_, true) => A::fuse_wide(numerators, inputs, scaled, output),
-            (_, false) => A::fuse_wide(numerators, inputs, divided, output),
+        match (divisor == A::ONE, self.output) {
+            (true, FloatFormat::F32) => Fused(numerators, scaled).store_wide(inputs, output),
+            (true, _) => Fused(numerators, scaled).store(inputs, output),
+            (false, FloatFormat::F32) => Fused(numerators, divided).store_wide(inputs, output),
+            (false, _) => Fused(numerators, divided).store(inputs, output),
         }
     }
 

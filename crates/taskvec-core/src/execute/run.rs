@@ -425,9 +425,10 @@ impl Run<'_> {
                     tallies: &tallies,
                 };
                 self.deliver(tensor.index, part)?;
-                surveys.iter().enumerate().try_for_each(|survey| {
-                    self.survey(unit, survey, &known, surveyed)
-                })
+                surveys
+                    .iter()
+                    .enumerate()
+                    .try_for_each(|survey| self.survey(unit, survey, &known, surveyed))
             }
             Job::Survey(survey) => {
                 let computation = &survey.computation;

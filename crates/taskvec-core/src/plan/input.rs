@@ -48,11 +48,7 @@ pub(super) struct Inputs<'a> {
 }
 
 impl<'a> Inputs<'a> {
-    pub(super) fn new(
-        bindings: &'a Bindings,
-        library: &'a Library,
-        known: &'a mut Opened,
-    ) -> Self {
+    pub(super) fn new(bindings: &'a Bindings, library: &'a Library, known: &'a mut Opened) -> Self {
         Self {
             bindings,
             library,

@@ -66,13 +66,7 @@ impl<'a> MeasuredChange<'a> {
 
     /// What computes the [`roots`](Self::roots).
     pub(crate) fn computation(&self, plan: &Plan) -> Computation {
-        Computation::new(
-            plan,
-            self.name,
-            self.elements,
-            &self.formula,
-            &self.roots(),
-        )
+        Computation::new(plan, self.name, self.elements, &self.formula, &self.roots())
     }
 
     /// The change, its origin where there is one, and the stored result where its rounding is of interest.

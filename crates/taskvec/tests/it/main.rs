@@ -12,6 +12,7 @@ mod language;
 mod lora;
 mod mergekit;
 mod refusal;
+mod scales;
 mod trust;
 mod usage;
 mod weights;

@@ -10,5 +10,7 @@ mod methods;
 mod peft;
 mod plan;
 mod recipes;
+mod several;
+mod several;
 mod trust;
 mod write;
