@@ -11,6 +11,5 @@ mod peft;
 mod plan;
 mod recipes;
 mod several;
-mod several;
 mod trust;
 mod write;
