@@ -51,7 +51,7 @@ pub(crate) fn spread<const TERMS: usize>(inputs: [&[u8]; TERMS]) -> Spread {
         lanes.scan(whole.map(|pieces| &pieces[index]));
     }
     if !rest[0].is_empty() {
-        lanes.scan(rest.map(|rest| padded(rest)).each_ref());
+        lanes.scan(rest.map(padded).each_ref());
     }
     Spread {
         largest: lanes.largest.into_iter().fold(0, u16::max),
@@ -340,8 +340,8 @@ impl<A: Accumulator, F: Fn(A) -> A, const TERMS: usize> Fused<A, F, TERMS> {
     #[inline(always)]
     fn sum(&self, values: [f32; TERMS]) -> A {
         let mut sum = A::from_single(values[0]).scaled(self.0[0]);
-        for term in 1..TERMS {
-            sum = sum.add_scaled(self.0[term], A::from_single(values[term]));
+        for (numerator, value) in self.0.iter().zip(values).skip(1) {
+            sum = sum.add_scaled(*numerator, A::from_single(value));
         }
         self.1(sum)
     }
@@ -357,7 +357,7 @@ impl<A: Accumulator, F: Fn(A) -> A, const TERMS: usize> Fused<A, F, TERMS> {
         }
         if !rest.is_empty() {
             let mut stored = [[0; 4]; PAIRS];
-            self.store_pairs(left.map(|left| padded(left)).each_ref(), &mut stored);
+            self.store_pairs(left.map(padded).each_ref(), &mut stored);
             rest.copy_from_slice(&stored[..rest.len()]);
         }
         if let Some(stored) = last.first_chunk_mut() {
@@ -391,7 +391,7 @@ impl<A: Accumulator, F: Fn(A) -> A, const TERMS: usize> Fused<A, F, TERMS> {
         }
         if !rest.is_empty() {
             let mut stored = [[0; 4]; PAIRS];
-            self.store_singles(left.map(|left| padded(left)).each_ref(), &mut stored);
+            self.store_singles(left.map(padded).each_ref(), &mut stored);
             rest.copy_from_slice(&stored[..rest.len()]);
         }
     }

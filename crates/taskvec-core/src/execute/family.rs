@@ -96,7 +96,7 @@ fn source<'a>(plan: &'a Plan, name: &str) -> Option<&'a Checkpoint> {
 fn unit_bytes(plan: &Plan, name: &str) -> u64 {
     match source(plan, name) {
         Some(_) => 1,
-        None => plan.tensors()[name].dtype.bits() as u64 / 8,
+        None => plan.tensors()[name].dtype.bits() / 8,
     }
 }
 

@@ -212,7 +212,7 @@ impl Pending<'_> {
         std::mem::take(found.unwrap_or_else(PoisonError::into_inner))
     }
 
-    pub(super) fn to_hash(&mut self) -> ToHash<'_> {
+    pub(super) fn weights_to_hash(&mut self) -> ToHash<'_> {
         ToHash {
             plan: self.draft.plan,
             writers: &self.writers,

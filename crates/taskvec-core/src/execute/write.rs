@@ -177,7 +177,7 @@ fn publish(mut outputs: Vec<Pending<'_>>, options: &WriteOptions<'_>) -> Result<
         output.draft.provenance.rounding = rounding.as_ref().and_then(record::rounding_record);
     }
     if options.hash {
-        let mut files: Vec<_> = outputs.iter_mut().map(Pending::to_hash).collect();
+        let mut files: Vec<_> = outputs.iter_mut().map(Pending::weights_to_hash).collect();
         record::hash_weights(&mut files, options.threads, options.cancelled)?;
     }
     let mut reports = Vec::with_capacity(outputs.len());
