@@ -2,8 +2,10 @@
 
     cargo build --release && cargo run --release -p bench-merge     # makes the checkpoints, 9.3 GB
     python3 bench/merge/peers.py --mergekit PATH/mergekit-yaml [--rounds 3] [--only linear,ties]
+    python3 bench/merge/peers.py --data target/bench-merge/small ...      # what `bench-merge --shape small` made
 
-`--mergekit` is the program of an environment with mergekit 0.1.5 (`pip install mergekit==0.1.5`). Every row is what a user
+`--mergekit` is the program of an environment with mergekit 0.1.5 (`pip install mergekit==0.1.5`); beside it lies
+`mergekit-extract-lora`. Every row is what a user
 types: a whole process with its start and its imports, writing bf16. `taskvec write` ends when its output is on the disk,
 the others when it is in the page cache, except where the row says `sync`. taskvec is timed with
 `--allow-strangers`: the checkpoints are noise, and the test for relatives is timed in the row `check`. Outputs are removed
@@ -75,14 +77,13 @@ def merges(data: Path) -> dict[str, tuple[str, str]]:
 class Run:
     inputs: list[str] = []
 
-    def __init__(self, command: list[str], output: Path | None = None):
-        self.command, self.output = command, output
+    def __init__(self, command: list[str], *outputs: Path):
+        self.command, self.outputs = command, outputs
         self.seconds: list[float] = []
         self.resident = 0.0
 
     def once(self) -> None:
-        if self.output:
-            subprocess.run(["rm", "-rf", str(self.output)], check=True)
+        self.clear()
         subprocess.run(["sync"], check=True)
         subprocess.run(["cat", *self.inputs], check=True, stdout=subprocess.DEVNULL)
         began = time.perf_counter()
@@ -93,8 +94,11 @@ class Run:
             sys.exit(f"{' '.join(self.command)} failed:\n{errors.decode()[-3000:]}")
         self.seconds.append(time.perf_counter() - began)
         self.resident = max(self.resident, usage.ru_maxrss / 1024)
-        if self.output:
-            subprocess.run(["rm", "-rf", str(self.output)], check=True)
+        self.clear()
+
+    def clear(self) -> None:
+        for output in self.outputs:
+            subprocess.run(["rm", "-rf", str(output)], check=True)
 
     def median(self) -> float:
         return statistics.median(self.seconds)
@@ -135,6 +139,7 @@ def main() -> None:
                 flush=True,
             )
 
+        copies = [scratch / f"copy{number}" for number in (1, 2, 3)]
         write = [arguments.taskvec, "-q", "write", "--allow-strangers", *bound, "-o", str(scratch / "out")]
         everything = merges(data)
         row(
@@ -146,6 +151,16 @@ def main() -> None:
         pair = [path for path in inputs if "/target/" not in path]
         cat = lambda files: Run(["sh", "-c", 'cat "$@" > /dev/null', "sh", *files])
         quiet = [arguments.taskvec, "-q"]
+        extract = ["extract", f"--tuned={data / 'grpo'}", f"--base={data / 'sft'}", "-o", str(scratch / "out")]
+        row("extract", Run([*quiet, *extract], scratch / "out"), cat(pair), "cat")
+        row("extract --dtype bf16", Run([*quiet, *extract, "--dtype", "bf16"], scratch / "out"), cat(pair), "cat")
+        several = [*write, "target + a*(grpo - sft)"]
+        row(
+            "scales",
+            Run([*several, "--over", "a=0.25,0.5,1"], scratch / "out"),
+            Run(["sh", "-c", f"for n in 1 2 3; do cp -r '{data}/target' '{scratch}/copy'$n; done && sync"], *copies),
+            "3 cp -r and sync",
+        )
         row("inspect", Run([*quiet, "inspect", "grpo - sft", *bound]), cat(pair), "cat")
         row("check", Run([*quiet, "check", "target + (grpo - sft)", "--allow-strangers", *bound]), cat(inputs), "cat")
         for name, (expression, yaml) in everything.items():
@@ -153,6 +168,15 @@ def main() -> None:
                 (scratch / f"{name}.yml").write_text(yaml)
                 merge = [arguments.mergekit, str(scratch / f"{name}.yml"), str(scratch / "merged"), "--quiet"]
                 row(name, Run([*write, expression], scratch / "out"), Run(merge, scratch / "merged"), "mergekit")
+        if arguments.mergekit:
+            program = str(Path(arguments.mergekit).with_name("mergekit-extract-lora"))
+            factors = ["--model", str(data / "grpo"), "--base-model", str(data / "sft"), "--max-rank", "32", "--skip-undecomposable"]
+            row(
+                "lora --rank 32",
+                Run([*quiet, "lora", "grpo - sft", "--rank", "32", *bound, "-o", str(scratch / "out")], scratch / "out"),
+                Run([program, *factors, "--out-path", str(scratch / "merged")], scratch / "merged"),
+                "mergekit-extract-lora",
+            )
     finally:
         shutil.rmtree(scratch)
 

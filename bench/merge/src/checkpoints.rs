@@ -1,7 +1,8 @@
-//! Three checkpoints of the shape of Qwen2.5-1.5B, made up from a counter.
+//! Three checkpoints of the shape of a Qwen2.5 model, made up from a counter.
 //!
-//! Each is a common base, N(0, 0.02), plus noise of its own, N(0, 2e-4), rounded to BF16: 3.09 GB in two shards. The normal
-//! distribution is approximated by the sum of four uniform numbers, which costs a few instructions an element.
+//! Each is a common base, N(0, 0.02), plus noise of its own, N(0, 2e-4), rounded to BF16; of Qwen2.5-1.5B 3.09 GB in two
+//! shards. The normal distribution is approximated by the sum of four uniform numbers, which costs a few instructions an
+//! element. Where only memory is measured the files are holes that read as zeros and take no room.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -17,66 +18,148 @@ use taskvec_core::safetensors::{TensorSpec, encode_header, shard_file_name};
 
 pub(crate) const NAMES: [&str; 3] = ["target", "grpo", "sft"];
 
-const LAYERS: usize = 28;
-const HIDDEN: usize = 1536;
-const INTERMEDIATE: usize = 8960;
-const KEY_VALUE: usize = 256;
-const VOCABULARY: usize = 151_936;
 const CHUNK_ELEMENTS: u64 = 1 << 18;
 
-const CONFIG: &str = r#"{
-  "architectures": ["Qwen2ForCausalLM"],
-  "model_type": "qwen2",
-  "hidden_size": 1536,
-  "intermediate_size": 8960,
-  "num_hidden_layers": 28,
-  "num_attention_heads": 12,
-  "num_key_value_heads": 2,
-  "vocab_size": 151936,
-  "tie_word_embeddings": true,
-  "torch_dtype": "bfloat16"
+/// The numbers that a model's tensors follow from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Shape {
+    layers: usize,
+    hidden: usize,
+    intermediate: usize,
+    heads: usize,
+    key_value: usize,
+    vocabulary: usize,
+    tied: bool,
+    shards: usize,
 }
-"#;
 
-fn tensors() -> Vec<(String, Vec<usize>)> {
-    let mut tensors = vec![(
-        "model.embed_tokens.weight".to_owned(),
-        vec![VOCABULARY, HIDDEN],
-    )];
-    for layer in 0..LAYERS {
-        for (name, shape) in [
-            ("input_layernorm.weight", vec![HIDDEN]),
-            ("mlp.down_proj.weight", vec![HIDDEN, INTERMEDIATE]),
-            ("mlp.gate_proj.weight", vec![INTERMEDIATE, HIDDEN]),
-            ("mlp.up_proj.weight", vec![INTERMEDIATE, HIDDEN]),
-            ("post_attention_layernorm.weight", vec![HIDDEN]),
-            ("self_attn.k_proj.bias", vec![KEY_VALUE]),
-            ("self_attn.k_proj.weight", vec![KEY_VALUE, HIDDEN]),
-            ("self_attn.o_proj.weight", vec![HIDDEN, HIDDEN]),
-            ("self_attn.q_proj.bias", vec![HIDDEN]),
-            ("self_attn.q_proj.weight", vec![HIDDEN, HIDDEN]),
-            ("self_attn.v_proj.bias", vec![KEY_VALUE]),
-            ("self_attn.v_proj.weight", vec![KEY_VALUE, HIDDEN]),
-        ] {
-            tensors.push((format!("model.layers.{layer}.{name}"), shape));
+impl Shape {
+    /// `small` (tens of megabytes, to try a row), `1.5b` and `7b`.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        match name {
+            "small" => Some(Self {
+                layers: 4,
+                hidden: 512,
+                intermediate: 1536,
+                heads: 8,
+                key_value: 128,
+                vocabulary: 8192,
+                tied: true,
+                shards: 2,
+            }),
+            "1.5b" => Some(Self {
+                layers: 28,
+                hidden: 1536,
+                intermediate: 8960,
+                heads: 12,
+                key_value: 256,
+                vocabulary: 151_936,
+                tied: true,
+                shards: 2,
+            }),
+            "7b" => Some(Self {
+                layers: 28,
+                hidden: 3584,
+                intermediate: 18_944,
+                heads: 28,
+                key_value: 512,
+                vocabulary: 152_064,
+                tied: false,
+                shards: 4,
+            }),
+            _ => None,
         }
     }
-    tensors.push(("model.norm.weight".to_owned(), vec![HIDDEN]));
-    tensors
+
+    fn config(&self) -> String {
+        let Self {
+            layers,
+            hidden,
+            intermediate,
+            heads,
+            key_value,
+            vocabulary,
+            tied,
+            ..
+        } = self;
+        let key_value_heads = key_value * heads / hidden;
+        format!(
+            r#"{{
+  "architectures": ["Qwen2ForCausalLM"],
+  "model_type": "qwen2",
+  "hidden_size": {hidden},
+  "intermediate_size": {intermediate},
+  "num_hidden_layers": {layers},
+  "num_attention_heads": {heads},
+  "num_key_value_heads": {key_value_heads},
+  "vocab_size": {vocabulary},
+  "tie_word_embeddings": {tied},
+  "torch_dtype": "bfloat16"
+}}
+"#
+        )
+    }
+
+    fn tensors(&self) -> Vec<(String, Vec<usize>)> {
+        let (hidden, intermediate, key_value) = (self.hidden, self.intermediate, self.key_value);
+        let mut tensors = vec![(
+            "model.embed_tokens.weight".to_owned(),
+            vec![self.vocabulary, hidden],
+        )];
+        for layer in 0..self.layers {
+            for (name, shape) in [
+                ("input_layernorm.weight", vec![hidden]),
+                ("mlp.down_proj.weight", vec![hidden, intermediate]),
+                ("mlp.gate_proj.weight", vec![intermediate, hidden]),
+                ("mlp.up_proj.weight", vec![intermediate, hidden]),
+                ("post_attention_layernorm.weight", vec![hidden]),
+                ("self_attn.k_proj.bias", vec![key_value]),
+                ("self_attn.k_proj.weight", vec![key_value, hidden]),
+                ("self_attn.o_proj.weight", vec![hidden, hidden]),
+                ("self_attn.q_proj.bias", vec![hidden]),
+                ("self_attn.q_proj.weight", vec![hidden, hidden]),
+                ("self_attn.v_proj.bias", vec![key_value]),
+                ("self_attn.v_proj.weight", vec![key_value, hidden]),
+            ] {
+                tensors.push((format!("model.layers.{layer}.{name}"), shape));
+            }
+        }
+        tensors.push(("model.norm.weight".to_owned(), vec![hidden]));
+        if !self.tied {
+            tensors.push(("lm_head.weight".to_owned(), vec![self.vocabulary, hidden]));
+        }
+        tensors
+    }
+
+    /// The tensors in runs of about as many bytes each.
+    fn shards(&self) -> Vec<Vec<(String, Vec<usize>)>> {
+        let tensors = self.tensors();
+        let elements = |shape: &[usize]| shape.iter().product::<usize>();
+        let total: usize = tensors.iter().map(|(_, shape)| elements(shape)).sum();
+        let mut shards = vec![Vec::new()];
+        let mut before = 0;
+        for (name, shape) in tensors {
+            if before * self.shards >= total * shards.len() {
+                shards.push(Vec::new());
+            }
+            before += elements(&shape);
+            if let Some(last) = shards.last_mut() {
+                last.push((name, shape));
+            }
+        }
+        shards
+    }
 }
 
-/// Makes what is missing of the three checkpoints under `directory`.
-pub(crate) fn prepare(directory: &Path) -> io::Result<()> {
+/// Makes what is missing of the three checkpoints under `directory`; `hollow` ones have no content.
+pub(crate) fn prepare(directory: &Path, shape: &Shape, hollow: bool) -> io::Result<()> {
     if NAMES
         .iter()
         .all(|name| directory.join(name).join("config.json").exists())
     {
         return Ok(());
     }
-    let tensors = tensors();
-    // About half of the bytes in each shard.
-    let (first, second) = tensors.split_at(1 + 12 * 11);
-    let shards = [first, second];
+    let shards = shape.shards();
     let mut lists = Vec::new();
     let mut counter = 0u64;
     for (index, shard) in shards.iter().enumerate() {
@@ -100,7 +183,9 @@ pub(crate) fn prepare(directory: &Path) -> io::Result<()> {
             files.push(file);
         }
         let elements = header.data_bytes() / 2;
-        fill(&files, header.bytes().len() as u64, counter, elements)?;
+        if !hollow {
+            fill(&files, header.bytes().len() as u64, counter, elements)?;
+        }
         counter += elements;
         let names: Vec<String> = shard.iter().map(|(name, _)| name.clone()).collect();
         lists.push((file_name, names));
@@ -115,7 +200,7 @@ pub(crate) fn prepare(directory: &Path) -> io::Result<()> {
             encode_index(lists, counter * 2),
         )?;
         // Last: its presence says that the checkpoint is whole.
-        fs::write(directory.join("config.json"), CONFIG)?;
+        fs::write(directory.join("config.json"), shape.config())?;
     }
     Ok(())
 }

@@ -50,7 +50,7 @@ pub(crate) fn compare(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     let (reading, inspection) = (median(&mut readings), median(&mut inspections));
     println!(
         "inspect {}: median {inspection:.3} s, cat median {reading:.3} s, ratio {:.2}",
-        arguments.expression(),
+        arguments.expression,
         inspection / reading
     );
     Ok(())

@@ -34,7 +34,7 @@ pub use coefficient::Coefficient;
 pub use content_hash::ContentHash;
 pub use dtype::Dtype;
 pub use error::{Error, Result};
-pub use execute::{Progress, Tally, WriteOptions, WriteReport, write};
+pub use execute::{Progress, Tally, WriteOptions, WriteReport, write, write_all};
 pub use expression::{Expression, Kind};
 pub use hub::{Hub, HubError, HubProgress, HubSettings};
 pub use output::{OutputDirectory, OutputFile, OutputOptions, ShardWriter};

@@ -98,6 +98,9 @@ pub(crate) enum Refusal {
         /// The expression.
         expression: String,
     },
+    /// `--dtype auto` for several outputs, each of which might need another.
+    #[error("`--dtype auto` chooses the type of one output, and several are to be written")]
+    SmallestDtypeOfSeveral,
     /// A variable of a sweep that something else has the name of.
     #[error("`{name}` is {}", if *is_bound { "a checkpoint and a coefficient" } else { "given values twice" })]
     VariableTwice {
@@ -209,6 +212,7 @@ impl Refusal {
             | Self::BoundTwice { .. }
             | Self::NothingToDraw { .. }
             | Self::Interrupted { .. } => None,
+            Self::SmallestDtypeOfSeveral => Some("name one type for all of them".to_owned()),
         }
     }
 
@@ -222,6 +226,7 @@ impl Refusal {
             | Self::NothingToDraw { .. }
             | Self::VariableTwice { .. }
             | Self::NoVariable { .. }
+            | Self::SmallestDtypeOfSeveral
             | Self::BoundTwice { .. } => Status::Usage,
             _ => Status::Refused,
         }

@@ -125,6 +125,29 @@ pub(crate) fn plan(
         &library(printer),
         &named.options,
     )?;
+    describe(&plan, printer);
+    Ok(plan)
+}
+
+/// As [`plan`], for expressions that take the place of the one that was named and differ in their numbers.
+///
+/// # Errors
+///
+/// As [`Plan::build_all`].
+pub(crate) fn plans(
+    expressions: &[Expression],
+    named: &Named,
+    printer: &Printer,
+) -> anyhow::Result<Vec<Plan>> {
+    let plans = Plan::build_all(expressions, &named.bindings, &library(), &named.options)?;
+    // What there is to say is said of the inputs, which they share.
+    if let Some(plan) = plans.first() {
+        describe(plan, printer);
+    }
+    Ok(plans)
+}
+
+fn describe(plan: &Plan, printer: &Printer) {
     plan.notes().iter().for_each(|note| printer.warn(note));
     for (name, checkpoint) in plan.inputs() {
         printer.detail(format_args!(
@@ -132,7 +155,6 @@ pub(crate) fn plan(
             checkpoint.tensors().len()
         ));
     }
-    Ok(plan)
 }
 
 /// As [`plan`], for work that only a model can do.

@@ -294,6 +294,16 @@ impl Checkpoint {
             .try_for_each(|file| file.storage.verify_unchanged())
     }
 
+    /// Whether this is the same checkpoint with the same rows, opened once, and not only one that is equal.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        let is_fitted_alike = match (&self.fitted, &other.fitted) {
+            (None, None) => true,
+            (Some(one), Some(two)) => Arc::ptr_eq(one, two),
+            _ => false,
+        };
+        Arc::ptr_eq(&self.opened, &other.opened) && is_fitted_alike
+    }
+
     /// The files that belong to the model whatever its weights: config, tokenizer, chat template, licence.
     ///
     /// None for a bare file.

@@ -3,8 +3,6 @@
 //! Nothing here checks anything. [`linear`](super::linear) calls these loops only for blocks on which it has proved
 //! that they are exact.
 
-use multiversion::multiversion;
-
 use super::float::{FloatFormat, narrow_bf16, narrow_f16, narrow_to_odd, widen_f16};
 
 /// Elements that are proved, and then computed, together. Small enough that one outlier spoils little and that
@@ -20,6 +18,96 @@ pub(crate) struct Extent {
     pub(crate) smallest: u64,
     /// The union of all bits: its trailing zeros are common to every fraction.
     pub(crate) union: u64,
+}
+
+/// What a scan over BF16 inputs that are added up tells about them, element by element.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Spread {
+    /// Largest magnitude of all, as bits.
+    pub(crate) largest: u16,
+    /// One less than the smallest magnitude that is not zero, as bits; all ones when every element is zero.
+    pub(crate) below_smallest: u16,
+    /// The most by which, in the inputs of any one element, the bits of the largest magnitude exceed one less than those
+    /// of the smallest that is not zero.
+    pub(crate) widest: u16,
+}
+
+/// Elements that [`spread`] scans together. In loops of a length that is known, the compiler leaves no remainder to be done
+/// one by one.
+const SCANNED: usize = 32;
+/// Pairs of elements, or elements, that [`Fused`] stores together.
+const PAIRS: usize = 16;
+
+/// Scans one block of inputs.
+#[inline(always)]
+pub(crate) fn spread<const TERMS: usize>(inputs: [&[u8]; TERMS]) -> Spread {
+    let mut lanes = Lanes {
+        largest: [0; SCANNED],
+        below_smallest: [u16::MAX; SCANNED],
+        widest: [0; SCANNED],
+    };
+    let (whole, rest) = in_pieces::<TERMS, 2, SCANNED>(inputs);
+    for index in 0..whole[0].len() {
+        lanes.scan(whole.map(|pieces| &pieces[index]));
+    }
+    if !rest[0].is_empty() {
+        lanes.scan(rest.map(padded).each_ref());
+    }
+    Spread {
+        largest: lanes.largest.into_iter().fold(0, u16::max),
+        below_smallest: lanes.below_smallest.into_iter().fold(u16::MAX, u16::min),
+        widest: lanes.widest.into_iter().fold(0, u16::max),
+    }
+}
+
+/// As [`Spread`], of every so many-th element.
+struct Lanes {
+    largest: [u16; SCANNED],
+    below_smallest: [u16; SCANNED],
+    widest: [u16; SCANNED],
+}
+
+impl Lanes {
+    #[inline(always)]
+    fn scan<const TERMS: usize>(&mut self, elements: [&[[u8; 2]; SCANNED]; TERMS]) {
+        for lane in 0..SCANNED {
+            let (mut most, mut least) = (0, u16::MAX);
+            for elements in elements {
+                let magnitude = u16::from_le_bytes(elements[lane]) & 0x7fff;
+                most = magnitude.max(most);
+                // Zero wraps to the maximum and so never is the smallest.
+                least = magnitude.wrapping_sub(1).min(least);
+            }
+            self.largest[lane] = most.max(self.largest[lane]);
+            self.below_smallest[lane] = least.min(self.below_smallest[lane]);
+            self.widest[lane] = most.saturating_sub(least).max(self.widest[lane]);
+        }
+    }
+}
+
+/// Inputs of one length as pieces of `LANES` times `SIZE` bytes, and what is left over.
+#[inline(always)]
+#[expect(clippy::type_complexity, reason = "pieces and the rest, of each input")]
+fn in_pieces<const TERMS: usize, const SIZE: usize, const LANES: usize>(
+    inputs: [&[u8]; TERMS],
+) -> ([&[[[u8; SIZE]; LANES]]; TERMS], [&[[u8; SIZE]]; TERMS]) {
+    let pieces = inputs.map(|bytes| bytes.as_chunks::<SIZE>().0.as_chunks::<LANES>());
+    // Slices of one known length need no further checks.
+    let whole = pieces[0].0.len();
+    (
+        pieces.map(|(pieces, _)| &pieces[..whole]),
+        pieces.map(|(_, rest)| rest),
+    )
+}
+
+/// Elements and then zeros.
+#[inline(always)]
+fn padded<const SIZE: usize, const LANES: usize>(rest: &[[u8; SIZE]]) -> [[u8; SIZE]; LANES] {
+    let mut padded = [[0; SIZE]; LANES];
+    for (padded, element) in padded.iter_mut().zip(rest) {
+        *padded = *element;
+    }
+    padded
 }
 
 /// A stored format as the loops see it.
@@ -108,7 +196,6 @@ pub(crate) fn extent(format: FloatFormat, bytes: &[u8]) -> Extent {
 }
 
 /// Widens stored elements to singles; doubles are rounded to nearest.
-#[multiversion(targets("x86_64+avx2"))]
 pub(crate) fn widen(format: FloatFormat, bytes: &[u8], output: &mut [f32]) {
     f32::accumulate(output, format, 1.0, bytes, true);
 }
@@ -132,17 +219,10 @@ pub(crate) trait Accumulator: Copy + PartialEq {
         bytes: &[u8],
         first: bool,
     );
-    /// The commonest sums in one go: `Σ numerator·x · scale` of BF16 numbers, narrowed. The sums stay in registers.
-    fn fuse<const TERMS: usize, const SIZE: usize>(
-        numerators: [Self; TERMS],
-        inputs: [&[u8]; TERMS],
-        scale: Self,
-        output: &mut [u8],
-        narrow: impl Fn(Self) -> [u8; SIZE],
-    );
-    /// Rounds to BF16, and to a single.
-    fn to_bf16(self) -> [u8; 2];
-    fn to_single(self) -> [u8; 4];
+    fn from_single(value: f32) -> Self;
+    /// Narrowed such that rounding to BF16 afterwards rounds once.
+    fn to_odd_single(self) -> f32;
+    fn to_nearest_single(self) -> f32;
     /// Rounds the sums to `format`.
     fn narrow(sum: &[Self], format: FloatFormat, output: &mut [u8]);
 }
@@ -176,7 +256,7 @@ fn store_all<A: Copy, const N: usize>(sum: &[A], output: &mut [u8], narrow: impl
 }
 
 macro_rules! accumulator {
-    ($real:ty, $widen:ident, $bf16:expr, { $($format:ident => $narrow:expr),+ $(,)? }) => {
+    ($real:ty, $widen:ident, $to_odd:expr, { $($format:ident => $narrow:expr),+ $(,)? }) => {
         impl Accumulator for $real {
             const ONE: Self = 1.0;
 
@@ -206,33 +286,18 @@ macro_rules! accumulator {
             }
 
             #[inline(always)]
-            fn fuse<const TERMS: usize, const SIZE: usize>(
-                numerators: [Self; TERMS],
-                inputs: [&[u8]; TERMS],
-                scale: Self,
-                output: &mut [u8],
-                narrow: impl Fn(Self) -> [u8; SIZE],
-            ) {
-                let (output, _) = output.as_chunks_mut::<SIZE>();
-                // Slices of one known length need no further checks.
-                let inputs = inputs.map(|bytes| &Bf16::split(bytes)[..output.len()]);
-                for (index, stored) in output.iter_mut().enumerate() {
-                    let mut sum = Bf16::$widen(inputs[0][index]) * numerators[0];
-                    for term in 1..TERMS {
-                        sum += Bf16::$widen(inputs[term][index]) * numerators[term];
-                    }
-                    *stored = narrow(sum * scale);
-                }
+            fn from_single(value: f32) -> Self {
+                value.into()
             }
 
             #[inline(always)]
-            fn to_bf16(self) -> [u8; 2] {
-                $bf16(self)
+            fn to_odd_single(self) -> f32 {
+                $to_odd(self)
             }
 
             #[inline(always)]
-            fn to_single(self) -> [u8; 4] {
-                (self as f32).to_le_bytes()
+            fn to_nearest_single(self) -> f32 {
+                self as f32
             }
 
             #[inline(always)]
@@ -245,18 +310,100 @@ macro_rules! accumulator {
     };
 }
 
-accumulator!(f32, single, |sum| narrow_bf16(sum).to_le_bytes(), {
+accumulator!(f32, single, |sum| sum, {
     Bf16 => |sum| narrow_bf16(sum).to_le_bytes(),
     F16 => |sum| narrow_f16(sum).to_le_bytes(),
     F32 => f32::to_le_bytes,
     F64 => |sum| f64::from(sum).to_le_bytes(),
 });
-accumulator!(f64, double, |sum| narrow_bf16(narrow_to_odd(sum)).to_le_bytes(), {
+accumulator!(f64, double, narrow_to_odd, {
     Bf16 => |sum| narrow_bf16(narrow_to_odd(sum)).to_le_bytes(),
     F16 => |sum| narrow_f16(narrow_to_odd(sum)).to_le_bytes(),
     F32 => |sum| (sum as f32).to_le_bytes(),
     F64 => f64::to_le_bytes,
 });
+
+/// The half of a single that BF16 keeps.
+const HIGH_HALF: u32 = 0xffff_0000;
+
+/// Rounds a finite single to BF16, nearest even, in the upper half of its bits; the lower half is left over.
+#[inline(always)]
+fn round_to_high_half(value: f32) -> u32 {
+    let bits = value.to_bits();
+    bits.wrapping_add(0x7fff + (bits >> 16 & 1))
+}
+
+/// `finish(Σ numerator·x)` of a few BF16 numbers, in registers: the numerators, and what is done with the sum.
+pub(crate) struct Fused<A, F, const TERMS: usize>(pub(crate) [A; TERMS], pub(crate) F);
+
+impl<A: Accumulator, F: Fn(A) -> A, const TERMS: usize> Fused<A, F, TERMS> {
+    #[inline(always)]
+    fn sum(&self, values: [f32; TERMS]) -> A {
+        let mut sum = A::from_single(values[0]).scaled(self.0[0]);
+        for (numerator, value) in self.0.iter().zip(values).skip(1) {
+            sum = sum.add_scaled(*numerator, A::from_single(value));
+        }
+        self.1(sum)
+    }
+
+    /// Stores the sums as BF16.
+    #[inline(always)]
+    pub(crate) fn store(&self, inputs: [&[u8]; TERMS], output: &mut [u8]) {
+        let (pairs, last) = output.as_chunks_mut::<4>();
+        let (pieces, rest) = pairs.as_chunks_mut::<PAIRS>();
+        let (whole, left) = in_pieces::<TERMS, 4, PAIRS>(inputs);
+        for (index, stored) in pieces.iter_mut().enumerate() {
+            self.store_pairs(whole.map(|pieces| &pieces[index]), stored);
+        }
+        if !rest.is_empty() {
+            let mut stored = [[0; 4]; PAIRS];
+            self.store_pairs(left.map(padded).each_ref(), &mut stored);
+            rest.copy_from_slice(&stored[..rest.len()]);
+        }
+        if let Some(stored) = last.first_chunk_mut() {
+            let element = |bytes: &[u8]| bytes.last_chunk().map_or(0.0, |last| Bf16::single(*last));
+            let sum = self.sum(inputs.map(element)).to_odd_single();
+            *stored = narrow_bf16(sum).to_le_bytes();
+        }
+    }
+
+    /// Two elements of a word at a time. One is the upper half of a single already, so that neither widening nor
+    /// narrowing moves anything between the lanes of a register.
+    #[inline(always)]
+    fn store_pairs(&self, words: [&[[u8; 4]; PAIRS]; TERMS], output: &mut [[u8; 4]; PAIRS]) {
+        for (pair, stored) in output.iter_mut().enumerate() {
+            let word = words.map(|words| u32::from_le_bytes(words[pair]));
+            let low = self.sum(word.map(|bits| f32::from_bits(bits << 16)));
+            let high = self.sum(word.map(|bits| f32::from_bits(bits & HIGH_HALF)));
+            let low = round_to_high_half(low.to_odd_single());
+            let high = round_to_high_half(high.to_odd_single());
+            *stored = (low >> 16 | high & HIGH_HALF).to_le_bytes();
+        }
+    }
+
+    /// Stores the sums as singles.
+    #[inline(always)]
+    pub(crate) fn store_wide(&self, inputs: [&[u8]; TERMS], output: &mut [u8]) {
+        let (pieces, rest) = output.as_chunks_mut::<4>().0.as_chunks_mut::<PAIRS>();
+        let (whole, left) = in_pieces::<TERMS, 2, PAIRS>(inputs);
+        for (index, stored) in pieces.iter_mut().enumerate() {
+            self.store_singles(whole.map(|pieces| &pieces[index]), stored);
+        }
+        if !rest.is_empty() {
+            let mut stored = [[0; 4]; PAIRS];
+            self.store_singles(left.map(padded).each_ref(), &mut stored);
+            rest.copy_from_slice(&stored[..rest.len()]);
+        }
+    }
+
+    #[inline(always)]
+    fn store_singles(&self, inputs: [&[[u8; 2]; PAIRS]; TERMS], output: &mut [[u8; 4]; PAIRS]) {
+        for (lane, stored) in output.iter_mut().enumerate() {
+            let sum = self.sum(inputs.map(|elements| Bf16::single(elements[lane])));
+            *stored = sum.to_nearest_single().to_le_bytes();
+        }
+    }
+}
 
 /// One term of a block: its storage and the factor it is multiplied by.
 pub(crate) struct BlockTerm<'a, A> {

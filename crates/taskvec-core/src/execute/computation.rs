@@ -33,6 +33,8 @@ pub(crate) struct Computation {
     inputs: Vec<TensorInput>,
     steps: Vec<PreparedStep>,
     roots: Vec<Combination>,
+    /// In how many roots, from the first, what is not finite is counted.
+    counted: usize,
     everything: Needs,
 }
 
@@ -42,6 +44,7 @@ struct TensorInput {
 }
 
 struct PreparedStep {
+    text: Arc<str>,
     method: Arc<dyn StreamingMethod>,
     operands: Vec<Combination>,
     /// What must be at hand before the operands can be computed.
@@ -57,6 +60,7 @@ struct Needs {
 
 struct Combination {
     operands: Vec<Operand>,
+    coefficients: Vec<Coefficient>,
     kernel: LinearKernel,
     format: FloatFormat,
     /// The input that it is, as it is stored.
@@ -76,6 +80,13 @@ impl Window {
         let size = bytes.len() / self.at_hand.max(1);
         &bytes[self.wanted.start * size..self.wanted.end * size]
     }
+}
+
+/// What the formulas of a tensor are compiled into.
+struct Compiler<'a> {
+    name: &'a str,
+    inputs: Vec<TensorInput>,
+    steps: Vec<PreparedStep>,
 }
 
 /// Buffers of one thread, reused from chunk to chunk.
@@ -98,79 +109,45 @@ impl Computation {
         formula: &TensorFormula,
         roots: &[Root<'_>],
     ) -> Self {
-        let mut inputs = Vec::new();
-        let mut places = Vec::new();
-        let mut compile = |terms: &Terms<Operand>, format: FloatFormat| {
-            let mut operands = Vec::with_capacity(terms.len());
-            let mut typed: Vec<(Coefficient, FloatFormat)> = Vec::with_capacity(terms.len());
-            for (operand, coefficient) in terms.iter() {
-                match operand {
-                    Operand::Step(step) => {
-                        operands.push(Operand::Step(step));
-                        typed.push((coefficient.clone(), FloatFormat::F32));
-                    }
-                    Operand::Input(input) => {
-                        let place = places
-                            .iter()
-                            .position(|known| *known == input)
-                            .unwrap_or_else(|| {
-                                let checkpoint = plan.input(input).checkpoint.clone();
-                                // The plan lowers to inputs only where they have the tensor in such a format.
-                                let dtype = checkpoint.tensors().get(name).map(|info| info.dtype);
-                                let format =
-                                    dtype.and_then(FloatFormat::of).unwrap_or(FloatFormat::F32);
-                                inputs.push(TensorInput { checkpoint, format });
-                                places.push(input);
-                                places.len() - 1
-                            });
-                        operands.push(Operand::Input(place));
-                        typed.push((coefficient.clone(), inputs[place].format));
-                    }
-                }
-            }
-            let as_stored = match (operands.as_slice(), typed.as_slice()) {
-                ([Operand::Input(place)], [(coefficient, stored)])
-                    if coefficient.is_one() && *stored == format =>
-                {
-                    Some(*place)
-                }
-                _ => None,
-            };
-            Combination {
-                operands,
-                kernel: LinearKernel::new(&typed, format),
-                format,
-                as_stored,
-            }
-        };
-        let mut steps: Vec<PreparedStep> = Vec::with_capacity(formula.steps.len());
-        for step in &formula.steps {
-            let operands: Vec<Combination> = step
-                .operands
-                .iter()
-                .map(|terms| compile(terms, FloatFormat::F32))
-                .collect();
-            let needs = Needs::of(&operands, &steps);
-            steps.push(PreparedStep {
-                method: Arc::clone(&step.method),
-                operands,
-                needs,
-            });
+        Self {
+            counted: 1,
+            ..Self::of_family(name, elements, &[(plan, formula, roots)])
         }
-        let roots: Vec<Combination> = roots
-            .iter()
-            .map(|root| compile(root.terms, root.format))
-            .collect();
-        let everything = Needs::of(&roots, &steps);
+    }
+
+    /// Prepares the formulas that several plans have for tensor `name`, each for its roots: what they have in common is
+    /// read and computed once. With the same plans and formulas in the same order, steps are numbered alike whatever the
+    /// roots are.
+    pub(crate) fn of_family(
+        name: &str,
+        elements: u64,
+        members: &[(&Plan, &TensorFormula, &[Root<'_>])],
+    ) -> Self {
+        let mut compiler = Compiler {
+            name,
+            inputs: Vec::new(),
+            steps: Vec::new(),
+        };
+        let mut roots = Vec::new();
+        for (plan, formula, wanted) in members {
+            let places = compiler.steps(plan, formula);
+            roots.extend(
+                wanted
+                    .iter()
+                    .map(|root| compiler.combination(plan, &places, root.terms, root.format)),
+            );
+        }
+        let everything = Needs::of(&roots, &compiler.steps);
         Self {
             name: name.to_owned(),
-            shape: plan
-                .tensors()
-                .get(name)
+            shape: members
+                .first()
+                .and_then(|(plan, ..)| plan.tensors().get(name))
                 .map_or_else(Vec::new, |tensor| tensor.shape.clone()),
             elements,
-            inputs,
-            steps,
+            inputs: compiler.inputs,
+            steps: compiler.steps,
+            counted: roots.len(),
             roots,
             everything,
         }
@@ -328,38 +305,37 @@ impl Computation {
         self.steps[step].method.merge(pass, total, partial);
     }
 
-    /// The roots on one range of elements, as stored bytes, and what is not finite in the first.
+    /// The roots on one range of elements, as stored bytes, and what is not finite in each.
     pub(crate) fn emit<'w>(
         &self,
         offset: u64,
         count: usize,
         known: &Known,
         workspace: &'w mut Workspace,
-    ) -> Result<(Vec<&'w [u8]>, Tally)> {
+    ) -> Result<(Vec<&'w [u8]>, Vec<Tally>)> {
         let window = self.gather(&self.everything, offset, count, known, workspace)?;
-        let mut tally = Tally::default();
         let mut outputs = std::mem::take(&mut workspace.outputs);
         outputs.resize_with(self.roots.len().max(outputs.len()), Vec::new);
+        let mut tallies = vec![Tally::default(); self.roots.len()];
         for (index, (root, output)) in self.roots.iter().zip(&mut outputs).enumerate() {
-            // What is counted is the first; another that is an input is at hand already.
-            if index > 0 && root.as_stored.is_some() {
-                continue;
-            }
-            output.resize(count * root.format.size_bytes(), 0);
-            let mut counted = Tally::default();
-            root.evaluate(workspace, &window, output, &mut counted);
-            if index == 0 {
-                tally = counted;
+            if self.at_hand(index).is_none() {
+                output.resize(count * root.format.size_bytes(), 0);
+                root.evaluate(workspace, &window, output, &mut tallies[index]);
             }
         }
         workspace.outputs = outputs;
         let workspace = &*workspace;
-        let outputs = self.roots.iter().zip(&workspace.outputs).enumerate();
-        let outputs = outputs.map(|(index, (root, output))| match root.as_stored {
-            Some(input) if index > 0 => workspace.inputs[input].as_slice(),
-            _ => output.as_slice(),
+        let outputs = workspace.outputs[..self.roots.len()].iter().enumerate();
+        let outputs = outputs.map(|(index, output)| match self.at_hand(index) {
+            Some(input) => window.of(&workspace.inputs[input]),
+            None => output.as_slice(),
         });
-        Ok((outputs.collect(), tally))
+        Ok((outputs.collect(), tallies))
+    }
+
+    /// The input that a root is as it stands, where nobody wants it counted.
+    fn at_hand(&self, root: usize) -> Option<usize> {
+        self.roots[root].as_stored.filter(|_| root >= self.counted)
     }
 
     /// Reads the inputs and computes the steps that are needed. Returns where the wanted elements lie among those at hand.
@@ -435,6 +411,97 @@ impl Computation {
     }
 }
 
+impl Compiler<'_> {
+    /// Adds the steps of a formula, save those that are there already, and returns the place of each.
+    fn steps(&mut self, plan: &Plan, formula: &TensorFormula) -> Vec<usize> {
+        let mut places = Vec::with_capacity(formula.steps.len());
+        for step in &formula.steps {
+            let operands: Vec<Combination> = step
+                .operands
+                .iter()
+                .map(|terms| self.combination(plan, &places, terms, FloatFormat::F32))
+                .collect();
+            let known = self.steps.iter().position(|known| {
+                known.text == step.text
+                    && known.operands.len() == operands.len()
+                    && known
+                        .operands
+                        .iter()
+                        .zip(&operands)
+                        .all(|(one, two)| one.is_equal(two))
+            });
+            places.push(known.unwrap_or(self.steps.len()));
+            if known.is_none() {
+                let needs = Needs::of(&operands, &self.steps);
+                self.steps.push(PreparedStep {
+                    text: Arc::clone(&step.text),
+                    method: Arc::clone(&step.method),
+                    operands,
+                    needs,
+                });
+            }
+        }
+        places
+    }
+
+    /// Prepares a sum over a plan's inputs and over steps whose `places` are known.
+    fn combination(
+        &mut self,
+        plan: &Plan,
+        places: &[usize],
+        terms: &Terms<Operand>,
+        format: FloatFormat,
+    ) -> Combination {
+        let mut operands = Vec::with_capacity(terms.len());
+        let mut typed: Vec<(Coefficient, FloatFormat)> = Vec::with_capacity(terms.len());
+        for (operand, coefficient) in terms.iter() {
+            let (operand, format) = match operand {
+                Operand::Step(step) => (Operand::Step(places[step]), FloatFormat::F32),
+                Operand::Input(input) => {
+                    let place = self.input(&plan.input(input).checkpoint);
+                    (Operand::Input(place), self.inputs[place].format)
+                }
+            };
+            operands.push(operand);
+            typed.push((coefficient.clone(), format));
+        }
+        let as_stored = match (operands.as_slice(), typed.as_slice()) {
+            ([Operand::Input(place)], [(coefficient, stored)])
+                if coefficient.is_one() && *stored == format =>
+            {
+                Some(*place)
+            }
+            _ => None,
+        };
+        Combination {
+            operands,
+            as_stored,
+            kernel: LinearKernel::new(&typed, format),
+            coefficients: typed
+                .into_iter()
+                .map(|(coefficient, _)| coefficient)
+                .collect(),
+            format,
+        }
+    }
+
+    fn input(&mut self, checkpoint: &Checkpoint) -> usize {
+        let known = self
+            .inputs
+            .iter()
+            .position(|known| known.checkpoint.is(checkpoint));
+        known.unwrap_or_else(|| {
+            // Plans lower to inputs only where they have the tensor in such a format.
+            let dtype = checkpoint.tensors().get(self.name).map(|info| info.dtype);
+            self.inputs.push(TensorInput {
+                checkpoint: checkpoint.clone(),
+                format: dtype.and_then(FloatFormat::of).unwrap_or(FloatFormat::F32),
+            });
+            self.inputs.len() - 1
+        })
+    }
+}
+
 impl Needs {
     /// What combinations need, directly or through the steps before them.
     fn of(combinations: &[Combination], steps: &[PreparedStep]) -> Self {
@@ -459,6 +526,12 @@ impl Needs {
 }
 
 impl Combination {
+    fn is_equal(&self, other: &Self) -> bool {
+        self.operands == other.operands
+            && self.coefficients == other.coefficients
+            && self.format == other.format
+    }
+
     fn evaluate(
         &self,
         workspace: &Workspace,

@@ -31,6 +31,7 @@ pub(super) struct Place<'a> {
 }
 
 /// How it is stored. Offsets are counted from the start of the file.
+#[derive(Clone)]
 pub(super) enum Form<'a> {
     Dense { offset: u64 },
     Sparse(SparseForm<'a>),

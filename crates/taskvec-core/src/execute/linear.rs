@@ -6,6 +6,8 @@
 //! 1. **Proof.** Over a common denominator the sum is `Σ nᵢ·xᵢ / (d·2ᵏ)` with whole `nᵢ` and odd `d`. A scan over the stored
 //!    bits of a block gives the largest magnitude and a power of two, `2^Q`, of which every term is a multiple. If every
 //!    partial sum is below `2^(Q+24)`, single precision holds each of them exactly; below `2^(Q+53)`, double precision.
+//!    Of a few BF16 inputs both powers are known for each element, and only the widest distance between them counts: a
+//!    block of weights is hardly ever without a value near zero, but the models' values beside it are near zero too.
 //!    The division by `d` then rounds once more than allowed, but harmlessly: with one spare bit a quotient that is not
 //!    itself halfway between two output values keeps more than half an ulp of distance from all halfway points, so its
 //!    rounding cannot reach one.
@@ -23,7 +25,7 @@ use num_bigint::{BigInt, BigUint};
 use num_rational::BigRational;
 use num_traits::{One, ToPrimitive, Zero};
 
-use super::block::{Accumulator, BLOCK, BlockTerm, Extent, combine, extent};
+use super::block::{Accumulator, BLOCK, BlockTerm, Extent, Fused, Spread, combine, extent, spread};
 use super::exact::{ExactSum, round_quotient};
 use super::float::{Decoded, FloatFormat};
 use crate::coefficient::Coefficient;
@@ -85,8 +87,11 @@ pub(crate) struct LinearKernel {
     /// Whether `d` and all `nᵢ` are such that the proof may be tried, for the two precisions.
     provable_single: bool,
     provable_double: bool,
-    /// Whether all inputs are BF16, the output BF16 or F32, and `d` is 1.
+    /// Whether all inputs are BF16 and few enough for loops of their own.
     is_fusible: bool,
+    /// The largest [`Term::ceiling`] and the smallest [`Term::twos`].
+    ceiling: i32,
+    twos: i32,
     /// Whether each `cᵢ` as an `f64` is within half an ulp.
     boundable: bool,
 }
@@ -110,6 +115,22 @@ struct Range {
     above: i32,
     /// Every term is a multiple of `2^quantum`.
     quantum: i32,
+    /// Of no element are the two powers, if only its own terms are looked at, further apart.
+    width: i32,
+}
+
+impl Range {
+    const NOTHING: Self = Self {
+        above: i32::MIN,
+        quantum: i32::MAX,
+        width: 0,
+    };
+    /// Any range will do.
+    const OF_ZEROS: Self = Self {
+        above: 0,
+        quantum: 0,
+        width: 0,
+    };
 }
 
 impl LinearKernel {
@@ -155,9 +176,10 @@ impl LinearKernel {
             provable_double: fits(53, 900)
                 && odd.bits() <= direct(53).max(1)
                 && denominator_twos <= 900,
-            is_fusible: odd.is_one()
-                && matches!(output, FloatFormat::Bf16 | FloatFormat::F32)
+            is_fusible: (2..=4).contains(&terms.len())
                 && terms.iter().all(|term| term.format == FloatFormat::Bf16),
+            ceiling: terms.iter().map(|term| term.ceiling).max().unwrap_or(0),
+            twos: terms.iter().map(|term| term.twos).min().unwrap_or(0),
             boundable: terms
                 .iter()
                 .all(|term| (1e-250..1e250).contains(&term.coefficient.abs())),
@@ -228,17 +250,16 @@ impl LinearKernel {
         let scale = convert(power_of_two(-self.denominator_twos));
         let divisor = convert(self.odd_denominator);
         let numerator = |index: usize| convert(self.terms[index].numerator);
-        macro_rules! fuse {
-            ($narrow:path, $terms:literal) => {
-                A::fuse::<$terms, _>(from_fn(numerator), from_fn(term), scale, output, $narrow)
-            };
-        }
-        match (self.is_fusible, self.output, self.terms.len()) {
-            (true, FloatFormat::Bf16, 2) => fuse!(A::to_bf16, 2),
-            (true, FloatFormat::Bf16, 3) => fuse!(A::to_bf16, 3),
-            (true, FloatFormat::Bf16, 4) => fuse!(A::to_bf16, 4),
-            (true, FloatFormat::F32, 2) => fuse!(A::to_single, 2),
-            (true, FloatFormat::F32, 3) => fuse!(A::to_single, 3),
+        match (self.is_fusible, self.terms.len(), self.output) {
+            (true, 2, FloatFormat::Bf16 | FloatFormat::F32) => {
+                self.fuse::<A, 2>(from_fn(numerator), from_fn(term), divisor, scale, output);
+            }
+            (true, 3, FloatFormat::Bf16 | FloatFormat::F32) => {
+                self.fuse::<A, 3>(from_fn(numerator), from_fn(term), divisor, scale, output);
+            }
+            (true, 4, FloatFormat::Bf16 | FloatFormat::F32) => {
+                self.fuse::<A, 4>(from_fn(numerator), from_fn(term), divisor, scale, output);
+            }
             _ => {
                 let terms = self
                     .terms
@@ -254,13 +275,36 @@ impl LinearKernel {
         }
     }
 
+    #[inline(always)]
+    fn fuse<A: Accumulator, const TERMS: usize>(
+        &self,
+        numerators: [A; TERMS],
+        inputs: [&[u8]; TERMS],
+        divisor: A,
+        scale: A,
+        output: &mut [u8],
+    ) {
+        // A division costs as much as all the rest, and most coefficients need none.
+        let scaled = |sum: A| sum.scaled(scale);
+        let divided = |sum: A| sum.divided(divisor).scaled(scale);
+        match (divisor == A::ONE, self.output) {
+            (true, FloatFormat::F32) => Fused(numerators, scaled).store_wide(inputs, output),
+            (true, _) => Fused(numerators, scaled).store(inputs, output),
+            (false, FloatFormat::F32) => Fused(numerators, divided).store_wide(inputs, output),
+            (false, _) => Fused(numerators, divided).store(inputs, output),
+        }
+    }
+
     /// Bounds on the block, or `None` when an input is not finite.
     #[inline(always)]
     fn range<'a>(&self, term: impl Fn(usize) -> &'a [u8]) -> Option<Range> {
-        let mut range = Range {
-            above: i32::MIN,
-            quantum: i32::MAX,
-        };
+        match (self.is_fusible, self.terms.len()) {
+            (true, 2) => return self.range_of_elements(spread::<2>(from_fn(term))),
+            (true, 3) => return self.range_of_elements(spread::<3>(from_fn(term))),
+            (true, 4) => return self.range_of_elements(spread::<4>(from_fn(term))),
+            _ => {}
+        }
+        let mut range = Range::NOTHING;
         for (index, each) in self.terms.iter().enumerate() {
             let format = each.format;
             let extent = extent(format, term(index));
@@ -281,14 +325,34 @@ impl LinearKernel {
             range.quantum = range.quantum.min(quantum + each.twos);
         }
         if range.quantum == i32::MAX {
-            // All zero: any range will do.
-            return Some(Range {
-                above: 0,
-                quantum: 0,
-            });
+            return Some(Range::OF_ZEROS);
         }
         range.above += ceiling_log2(self.terms.len() as u64);
+        range.width = range.above - range.quantum;
         Some(range)
+    }
+
+    /// The bounds that a scan of BF16 inputs gives.
+    #[inline(always)]
+    fn range_of_elements(&self, spread: Spread) -> Option<Range> {
+        const FORMAT: FloatFormat = FloatFormat::Bf16;
+        if u64::from(spread.largest) >= FORMAT.infinity_bits() {
+            return None;
+        }
+        if spread.largest == 0 {
+            return Some(Range::OF_ZEROS);
+        }
+        let fraction = FORMAT.precision() - 1;
+        // Exponent fields differ by no more than the whole bits do, rounded up; subnormal numbers have the field of the
+        // smallest normal ones, which only brings them nearer.
+        let fields = (i32::from(spread.widest) - 1 + (1 << fraction) - 1) >> fraction;
+        let field = |bits: u16| i32::from(bits >> fraction).max(1);
+        let growth = self.ceiling + ceiling_log2(self.terms.len() as u64);
+        Some(Range {
+            above: FORMAT.minimum_exponent() + field(spread.largest) + growth,
+            quantum: FORMAT.quantum_exponent() + field(spread.below_smallest + 1) - 1 + self.twos,
+            width: fields + FORMAT.precision() + growth - self.twos,
+        })
     }
 
     /// Whether arithmetic with `PRECISION` bits and exponents in the given range returns the correct rounding.
@@ -302,7 +366,7 @@ impl LinearKernel {
         } else {
             minimum
         };
-        range.above - range.quantum + spare <= PRECISION
+        range.width + spare <= PRECISION
             && range.quantum >= minimum
             && range.above <= maximum
             && range.quantum - self.denominator_twos - odd_bits >= least_normal

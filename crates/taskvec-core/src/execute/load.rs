@@ -6,9 +6,9 @@ use std::sync::Mutex;
 
 use super::block::widen;
 use super::computation::Computation;
+use super::family::job;
 use super::float::FloatFormat;
 use super::run::{Chunk, Consumer, Job, Part, RunOptions, run};
-use super::write::job;
 use crate::error::{Error, Result};
 use crate::plan::Plan;
 
@@ -56,7 +56,7 @@ impl Plan {
             })?;
             tensors.push(Loaded::new(tensor.element_count(), format));
         }
-        fill(tensors, &|index| job(self, names[index], None), None)
+        fill(tensors, &|index| job(names[index], &[(self, None)]), None)
     }
 }
 
@@ -70,7 +70,7 @@ pub(crate) fn load_computed(
     let tensor = Loaded::new(elements, format);
     let job = |_| Job::Compute {
         computation: computation(),
-        survey: None,
+        surveys: Vec::new(),
     };
     Ok(fill(vec![tensor], &job, threads)?.pop().unwrap_or_default())
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
 use super::layout::{ShardLayout, kind};
+use crate::checkpoint::Checkpoint;
 use crate::content_hash::ContentHash;
 use crate::error::{Error, Result};
 use crate::output::ShardWriter;
@@ -78,39 +79,71 @@ pub(crate) fn file_record(name: &str, bytes: &[u8]) -> OutputRecord {
     }
 }
 
-/// Hashes the weight files of all inputs, and of the output's, whose records are `outputs` in the order of `writers`.
-/// Files are hashed side by side; SHA-256 of one file cannot be.
+/// An output whose weight files, and whose inputs', are to be hashed.
+pub(super) struct ToHash<'a> {
+    pub(super) plan: &'a Plan,
+    pub(super) writers: &'a [ShardWriter],
+    pub(super) record: &'a mut Provenance,
+    /// In the order of the writers; none for a single file, which cannot hold its own hash.
+    pub(super) outputs: &'a mut [OutputRecord],
+}
+
+/// Hashes the weight files of all inputs, each once, and of the outputs. Files are hashed side by side; SHA-256 of one
+/// file cannot be.
 pub(super) fn hash_weights(
-    plan: &Plan,
-    writers: &[ShardWriter],
-    record: &mut Provenance,
-    outputs: &mut [OutputRecord],
+    outputs: &mut [ToHash<'_>],
     threads: Option<NonZeroUsize>,
     cancelled: Option<&AtomicBool>,
 ) -> Result<()> {
-    let inputs: Vec<(usize, usize)> = record
-        .inputs
-        .iter()
-        .enumerate()
-        .flat_map(|(input, record)| (0..record.files.len()).map(move |file| (input, file)))
-        .collect();
-    // A single file cannot hold its own hash.
-    let hashed_outputs = outputs.len().min(writers.len());
-    let hashes = side_by_side(inputs.len() + hashed_outputs, threads, &|index| {
+    enum File<'a> {
+        Input(&'a Checkpoint, usize),
+        Output(&'a ShardWriter),
+    }
+    // Before the records are filled in: which hash goes where.
+    let mut files: Vec<File<'_>> = Vec::new();
+    let mut places = Vec::new();
+    for ToHash {
+        plan,
+        writers,
+        record,
+        outputs,
+    } in outputs.iter()
+    {
+        for (input, listed) in record.inputs.iter().enumerate() {
+            let checkpoint = &plan.input(input).checkpoint;
+            for index in 0..listed.files.len() {
+                let known = files.iter().position(|file| {
+                    matches!(file, File::Input(other, at) if *at == index && other.is(checkpoint))
+                });
+                places.push(known.unwrap_or(files.len()));
+                if known.is_none() {
+                    files.push(File::Input(checkpoint, index));
+                }
+            }
+        }
+        for writer in writers.iter().take(outputs.len()) {
+            places.push(files.len());
+            files.push(File::Output(writer));
+        }
+    }
+    let hashes = side_by_side(files.len(), threads, &|index| {
         if cancelled.is_some_and(|flag| flag.load(Ordering::Relaxed)) {
             return Err(Error::Cancelled);
         }
-        match inputs.get(index) {
-            Some((input, file)) => plan.input(*input).checkpoint.hash_file(*file, &mut |_| {}),
-            None => writers[index - inputs.len()].content_hash(),
+        match &files[index] {
+            File::Input(checkpoint, file) => checkpoint.hash_file(*file, &mut |_| {}),
+            File::Output(writer) => writer.content_hash(),
         }
     })?;
-    let (of_inputs, of_outputs) = hashes.split_at(inputs.len());
-    for ((input, file), hash) in inputs.iter().zip(of_inputs) {
-        record.inputs[*input].files[*file].sha256 = Some(*hash);
-    }
-    for (output, hash) in outputs.iter_mut().zip(of_outputs) {
-        output.sha256 = Some(*hash);
+    let mut hashes = places.into_iter().map(|place| hashes[place]);
+    for output in outputs {
+        let files = output.record.inputs.iter_mut();
+        for file in files.flat_map(|input| &mut input.files) {
+            file.sha256 = hashes.next();
+        }
+        for (record, _) in output.outputs.iter_mut().zip(output.writers) {
+            record.sha256 = hashes.next();
+        }
     }
     Ok(())
 }

@@ -72,7 +72,7 @@ pub(crate) enum Job {
     Compute {
         computation: Computation,
         /// What is looked at in passing.
-        survey: Option<Survey>,
+        surveys: Vec<Survey>,
     },
     /// Nothing but what is looked at.
     Survey(Survey),
@@ -88,6 +88,8 @@ pub(crate) struct Survey {
 
 /// Which block of a survey it is.
 pub(crate) struct Surveyed {
+    /// The survey's number among those of the job.
+    pub(crate) survey: usize,
     /// Its number among the survey's blocks.
     pub(crate) index: u64,
     pub(crate) block: SampledBlock,
@@ -111,13 +113,18 @@ pub(crate) struct Part<'a> {
     pub(crate) byte_offset: u64,
     /// Stored bytes of each root on the same elements.
     pub(crate) outputs: &'a [&'a [u8]],
-    /// What is not finite in the first output.
-    pub(crate) tally: Tally,
+    /// What is not finite in each output.
+    pub(crate) tallies: &'a [Tally],
 }
 
 /// Where results go. Parts come from several threads in any order.
 pub(crate) trait Consumer: Sync {
     fn consume(&self, tensor: usize, part: Part<'_>) -> Result<()>;
+
+    /// How often the bytes of the first output count as progress.
+    fn copies(&self, _tensor: usize) -> u64 {
+        1
+    }
 
     /// Takes the stored bytes of a survey's roots on a block, which comes whole whatever a chunk is.
     fn survey(&self, _tensor: usize, _block: Surveyed, _outputs: &[&[u8]]) -> Result<()> {
@@ -412,34 +419,35 @@ impl Run<'_> {
                 let part = Part {
                     byte_offset: unit.at,
                     outputs: &[copied],
-                    tally,
+                    tallies: &[tally],
                 };
                 self.deliver(tensor.index, part)
             }
             Job::Compute {
                 computation,
-                survey,
+                surveys,
             } => {
                 let Some(known) = self.reach(tensor, unit, computation, workspace)? else {
                     return Ok(());
                 };
-                let (outputs, tally) = computation.emit(unit.at, unit.length, &known, workspace)?;
+                let (outputs, tallies) =
+                    computation.emit(unit.at, unit.length, &known, workspace)?;
                 let byte_offset = unit.at * computation.root_size() as u64;
                 let part = Part {
                     byte_offset,
                     outputs: &outputs,
-                    tally,
+                    tallies: &tallies,
                 };
                 self.deliver(tensor.index, part)?;
-                match survey {
-                    Some(survey) => self.survey(unit, survey, &known, surveyed),
-                    None => Ok(()),
-                }
+                surveys
+                    .iter()
+                    .enumerate()
+                    .try_for_each(|survey| self.survey(unit, survey, &known, surveyed))
             }
             Job::Survey(survey) => {
                 let computation = &survey.computation;
                 if let Some(known) = self.reach(tensor, unit, computation, workspace)? {
-                    self.survey(unit, survey, &known, surveyed)?;
+                    self.survey(unit, (0, survey), &known, surveyed)?;
                     self.advance((unit.length * computation.root_size()) as u64);
                 }
                 Ok(())
@@ -475,7 +483,7 @@ impl Run<'_> {
     fn survey(
         &self,
         unit: &Unit,
-        survey: &Survey,
+        (number, survey): (usize, &Survey),
         known: &Known,
         workspace: &mut Workspace,
     ) -> Result<()> {
@@ -488,6 +496,7 @@ impl Run<'_> {
                     .computation
                     .emit(block.begin, block.elements, known, workspace)?;
             let surveyed = Surveyed {
+                survey: number,
                 index: index as u64,
                 block: *block,
             };
@@ -500,7 +509,7 @@ impl Run<'_> {
     fn deliver(&self, tensor: usize, part: Part<'_>) -> Result<()> {
         let bytes = part.outputs.first().map_or(0, |output| output.len() as u64);
         self.consumer.consume(tensor, part)?;
-        self.advance(bytes);
+        self.advance(bytes * self.consumer.copies(tensor));
         Ok(())
     }
 

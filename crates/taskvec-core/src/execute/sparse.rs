@@ -10,6 +10,7 @@ use crate::statistics::BLOCK_ELEMENTS;
 pub(super) const CHUNK_ELEMENTS: u64 = 8 * BLOCK_ELEMENTS;
 
 /// Where the parts of a sparse matrix go in the file, and how much is stored before each block of it.
+#[derive(Clone)]
 pub(super) struct SparseForm<'a> {
     pub(super) shape: Vec<u64>,
     /// Bytes of an element.

@@ -3,35 +3,17 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
 
-use super::computation::{Computation, Root};
-use super::config_dtype::with_dtype;
-use super::float::FloatFormat;
-use super::layout::{Form, Place, ShardLayout, kind, lay_out_file, lay_out_shards, places};
+use super::family::{Family, lanes_and_tasks};
 use super::linear::Tally;
-use super::ordered::Ordered;
+use super::pending::{Draft, Pending};
 use super::record;
-use super::run::{Chunk, Consumer, Job, Part, Progress, RunOptions, Survey, Surveyed, run};
+use super::run::{Chunk, Progress, RunOptions, run};
 use super::sparse::CHUNK_ELEMENTS;
-use crate::checkpoint::encode_index;
-use crate::error::{Error, Result};
-use crate::output::{OutputDirectory, OutputFile, OutputOptions, ShardWriter};
-use crate::plan::{Plan, PlannedTensor, Production, TensorFormula};
-use crate::provenance::{OutputRecord, Provenance};
-use crate::safetensors::HeaderError;
-use crate::statistics::{
-    LineageOptions, MeasuredChange, Rounding, RoundingEstimate, SampledBlock, Sampling, Storage,
-    lineage,
-};
-
-/// Where the rounding of a result is looked at: at one block in 64 of a large model. Blocks of a few thousand elements
-/// are read as fast as a whole chunk, and short enough that small tensors are cut as well.
-fn rounding_sample(measured: &BTreeMap<&str, MeasuredChange<'_>>) -> Sampling {
-    let elements = measured.values().map(|change| change.elements).sum();
-    Sampling::of(elements, 8 << 20, 64, 1 << 12, 0)
-}
+use crate::error::Result;
+use crate::plan::{Plan, PlannedTensor};
+use crate::statistics::{LineageOptions, RoundingEstimate, Storage, lineage};
 
 /// How a plan is written.
 #[derive(Debug, Clone)]
@@ -68,7 +50,7 @@ impl Default for WriteOptions<'_> {
 }
 
 /// What was written.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct WriteReport {
     /// Where the output appeared.
     pub destination: PathBuf,
@@ -121,318 +103,121 @@ pub fn write(
     options: &WriteOptions<'_>,
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Result<WriteReport> {
-    if !plan.allows_strangers() {
-        let lineage_options = LineageOptions {
-            threads: options.threads,
-            cancelled: options.cancelled,
-        };
-        lineage(plan, &lineage_options)?.refuse_strangers()?;
-    }
-    let mut provenance = record::provenance(plan);
-    let measured = measured_changes(plan);
-    let sample = rounding_sample(&measured);
-    let single = destination
-        .extension()
-        .is_some_and(|extension| extension == "safetensors");
-    let shards = if single {
-        let longest = record::at_its_longest(&provenance, options.hash, !measured.is_empty());
-        lay_out_file(plan, options.storage, &longest, 0).map(|shard| vec![shard])
-    } else {
-        lay_out_shards(plan, options.storage)
-    }
-    .map_err(invalid_header(destination))?;
-    let sparse_tensors = options.storage.map_or(0, Storage::sparse_tensors);
-    let dense_bytes = plan.tensors().values().map(PlannedTensor::byte_len).sum();
-    let data_bytes = shards.iter().map(|shard| shard.header.data_bytes()).sum();
-    let output_options = OutputOptions {
-        overwrite: options.overwrite,
-        expected_bytes: Some(shards.iter().map(|shard| shard.header.file_bytes()).sum()),
-        sync: options.sync,
-    };
+    let mut reports = write_all(&[(plan, destination)], options, progress)?;
+    Ok(reports.pop().unwrap_or_default())
+}
 
-    let mut side_files = SideFiles::default();
-    let (output, writers) = if single && let [shard] = shards.as_slice() {
-        let (file, writer) = OutputFile::create(destination, &shard.header, &output_options)?;
-        (Output::File(file), vec![writer])
-    } else {
-        let directory = OutputDirectory::create(destination, &output_options)?;
-        side_files = put_side_files(plan, &directory)?;
-        let writers = shards
-            .iter()
-            .map(|shard| directory.create_shard(&shard.file_name, &shard.header))
-            .collect::<Result<_>>()?;
-        (Output::Directory(directory), writers)
-    };
-
-    let places = places(plan, &shards, options.storage);
-    // One lane for each shard: their places follow one another.
-    let mut lanes = Vec::with_capacity(shards.len());
-    let mut end = 0;
-    for shard in &shards {
-        lanes.push(end..end + shard.tensors.len());
-        end += shard.tensors.len();
+/// Writes the results of several plans in one pass over their inputs.
+///
+/// Each output is, byte for byte, what [`write`] would make of its plan; reports come in the order of the plans. What
+/// plans from one [`Plan::build_all`] have in common is read once for all of them, and methods in it work once. A tensor
+/// that is an input's own, unchanged, in some outputs and computed in others is read once for each of the two.
+///
+/// Nothing appears before every output is complete. Then each appears whole, in the order of the plans: where that stops
+/// half way, those that have appeared stay.
+///
+/// # Errors
+///
+/// As [`write`], for whichever output it is. Everything that can be refused is refused before anything is computed.
+pub fn write_all(
+    outputs: &[(&Plan, &Path)],
+    options: &WriteOptions<'_>,
+    progress: &(dyn Fn(Progress) + Sync),
+) -> Result<Vec<WriteReport>> {
+    for (plan, _) in outputs {
+        if !plan.allows_strangers() {
+            let lineage_options = LineageOptions {
+                threads: options.threads,
+                cancelled: options.cancelled,
+            };
+            lineage(plan, &lineage_options)?.refuse_strangers()?;
+        }
     }
-    let files = Files {
-        writers,
-        places: &places,
-        not_finite: Mutex::new(BTreeMap::new()),
-        measured: &measured,
-        roundings: places.iter().map(|_| Mutex::default()).collect(),
-    };
+    let drafts = outputs
+        .iter()
+        .map(|(plan, destination)| Draft::of(plan, destination, options))
+        .collect::<Result<Vec<_>>>()?;
+    // Outputs side by side take their space from one disk.
+    let needed: Vec<u64> = drafts
+        .iter()
+        .map(|draft| {
+            let beside = drafts
+                .iter()
+                .filter(|other| other.destination.parent() == draft.destination.parent());
+            beside.map(Draft::file_bytes).sum()
+        })
+        .collect();
+    let outputs = drafts
+        .into_iter()
+        .zip(needed)
+        .map(|(draft, needed)| draft.create(needed, options))
+        .collect::<Result<Vec<_>>>()?;
+
+    compute(&outputs, options, progress)?;
+    for output in &outputs {
+        let mut inputs = output.draft.plan.inputs();
+        inputs.try_for_each(|(_, checkpoint)| checkpoint.verify_unchanged())?;
+    }
+    publish(outputs, options)
+}
+
+/// Fills the weight files of all outputs.
+fn compute(
+    outputs: &[Pending<'_>],
+    options: &WriteOptions<'_>,
+    progress: &(dyn Fn(Progress) + Sync),
+) -> Result<()> {
+    let (lanes, tasks) = lanes_and_tasks(outputs);
+    let family = Family { outputs, tasks };
+    let is_sparse = options
+        .storage
+        .is_some_and(|storage| storage.sparse_tensors() > 0);
     let run_options = RunOptions {
         threads: options.threads,
         chunk: match options.chunk_bytes {
-            _ if sparse_tensors > 0 => Chunk::Elements(CHUNK_ELEMENTS),
+            _ if is_sparse => Chunk::Elements(CHUNK_ELEMENTS),
             None => Chunk::Automatic,
             Some(bytes) => Chunk::Bytes(bytes),
         },
         cancelled: options.cancelled,
         progress,
-        bytes_total: dense_bytes,
+        bytes_total: family.bytes_total(),
     };
-    run(
-        &lanes,
-        &|index| {
-            let name = places[index].name;
-            let measured = measured.get(name).map(|change| (change, sample));
-            match places[index].form {
-                Form::Dense { .. } => job(plan, name, measured),
-                // Cut where its elements were counted, a copy too.
-                Form::Sparse(_) => compute(plan, name, &plan.tensors()[name].formula(), measured),
-            }
-        },
-        &files,
-        &run_options,
-    )?;
-    plan.inputs()
-        .try_for_each(|(_, checkpoint)| checkpoint.verify_unchanged())?;
+    run(&lanes, &|index| family.job(index), &family, &run_options)
+}
 
-    let rounding = files.rounding();
-    provenance.rounding = rounding.as_ref().and_then(record::rounding_record);
-    let not_finite = files.not_finite.into_inner().unwrap_or_default();
-    let mut outputs = match output {
-        Output::File(_) => Vec::new(),
-        Output::Directory(_) => shards.iter().map(record::shard_record).collect(),
-    };
+/// Records what is known now, and lets the outputs appear.
+fn publish(mut outputs: Vec<Pending<'_>>, options: &WriteOptions<'_>) -> Result<Vec<WriteReport>> {
+    let roundings: Vec<Option<RoundingEstimate>> = outputs.iter().map(Pending::rounding).collect();
+    for (output, rounding) in outputs.iter_mut().zip(&roundings) {
+        output.draft.provenance.rounding = rounding.as_ref().and_then(record::rounding_record);
+    }
     if options.hash {
-        record::hash_weights(
-            plan,
-            &files.writers,
-            &mut provenance,
-            &mut outputs,
-            options.threads,
-            options.cancelled,
-        )?;
+        let mut files: Vec<_> = outputs.iter_mut().map(Pending::weights_to_hash).collect();
+        record::hash_weights(&mut files, options.threads, options.cancelled)?;
     }
-    outputs.append(&mut side_files.records);
-    if let (Output::File(_), [shard], [writer]) =
-        (&output, shards.as_slice(), files.writers.as_slice())
-    {
-        let known = lay_out_file(
-            plan,
-            options.storage,
-            &provenance,
-            shard.header.bytes().len(),
-        )
-        .map_err(invalid_header(destination))?;
-        writer.replace_header(&shard.header, &known.header)?;
+    let mut reports = Vec::with_capacity(outputs.len());
+    for (output, rounding) in outputs.iter_mut().zip(roundings) {
+        let plan = output.draft.plan;
+        reports.push(WriteReport {
+            destination: PathBuf::new(),
+            tensors: plan.tensors().len(),
+            elements: plan
+                .tensors()
+                .values()
+                .map(PlannedTensor::element_count)
+                .sum(),
+            data_bytes: output.draft.data_bytes(),
+            dense_bytes: plan.tensors().values().map(PlannedTensor::byte_len).sum(),
+            sparse_tensors: options.storage.map_or(0, Storage::sparse_tensors),
+            not_finite: output.take_not_finite(),
+            rounding,
+            config_dtype_changed: output.side_files.config_dtype_changed,
+        });
+        output.complete()?;
     }
-    drop(files.writers);
-    let destination = finish(plan, output, &shards, data_bytes, outputs, provenance)?;
-    Ok(WriteReport {
-        destination,
-        tensors: plan.tensors().len(),
-        elements: plan
-            .tensors()
-            .values()
-            .map(PlannedTensor::element_count)
-            .sum(),
-        data_bytes,
-        dense_bytes,
-        sparse_tensors,
-        not_finite,
-        rounding,
-        config_dtype_changed: side_files.config_dtype_changed,
-    })
-}
-
-fn invalid_header(destination: &Path) -> impl FnOnce(HeaderError) -> Error {
-    |source| Error::Header {
-        file: destination.to_path_buf(),
-        source,
+    for (output, report) in outputs.into_iter().zip(&mut reports) {
+        report.destination = output.commit()?;
     }
-}
-
-/// Tensors whose rounding is looked at, by name.
-fn measured_changes(plan: &Plan) -> BTreeMap<&str, MeasuredChange<'_>> {
-    plan.tensors()
-        .keys()
-        .filter_map(|name| Some((name.as_str(), MeasuredChange::rounded(plan, name)?)))
-        .collect()
-}
-
-/// Adds index and record, and makes the output appear.
-fn finish(
-    plan: &Plan,
-    output: Output,
-    shards: &[ShardLayout],
-    data_bytes: u64,
-    mut outputs: Vec<OutputRecord>,
-    mut provenance: Provenance,
-) -> Result<PathBuf> {
-    let mut directory = match output {
-        Output::File(file) => return file.commit(),
-        Output::Directory(directory) => directory,
-    };
-    if let [_, _, ..] = shards {
-        let lists = shards
-            .iter()
-            .map(|shard| (shard.file_name.as_str(), shard.stored.as_slice()));
-        let name = format!("{}.safetensors.index.json", kind(plan).name());
-        let index = encode_index(lists, data_bytes);
-        outputs.push(record::file_record(&name, &index));
-        directory.set_index(&name, index);
-    }
-    outputs.sort_by(|one, two| one.name.cmp(&two.name));
-    provenance.outputs = outputs;
-    directory.set_provenance(&provenance);
-    directory.commit()
-}
-
-enum Output {
-    File(OutputFile),
-    Directory(OutputDirectory),
-}
-
-/// Blocks of one place on their way into its total, and the total.
-type PlaceRounding = (Ordered<(Rounding, SampledBlock)>, RoundingEstimate);
-
-/// The consumer that writes.
-struct Files<'a> {
-    writers: Vec<ShardWriter>,
-    places: &'a [Place<'a>],
-    not_finite: Mutex<BTreeMap<String, Tally>>,
-    measured: &'a BTreeMap<&'a str, MeasuredChange<'a>>,
-    /// Of each place, what was found in the blocks that were looked at.
-    roundings: Vec<Mutex<PlaceRounding>>,
-}
-
-impl Files<'_> {
-    /// What was found in all tensors, added up in their order.
-    fn rounding(&self) -> Option<RoundingEstimate> {
-        let mut total = RoundingEstimate::default();
-        for (place, found) in self.places.iter().zip(&self.roundings) {
-            if let (Some(measured), Ok(found)) = (self.measured.get(place.name), found.lock()) {
-                let mut found = found.1;
-                found.elements = measured.elements;
-                total.merge(&found);
-            }
-        }
-        (total.elements > 0).then_some(total)
-    }
-}
-
-impl Consumer for Files<'_> {
-    fn consume(&self, tensor: usize, part: Part<'_>) -> Result<()> {
-        let place = &self.places[tensor];
-        if !part.tally.is_finite()
-            && let Ok(mut not_finite) = self.not_finite.lock()
-        {
-            not_finite
-                .entry(place.name.to_owned())
-                .or_default()
-                .merge(part.tally);
-        }
-        let writer = &self.writers[place.shard];
-        part.outputs.iter().try_for_each(|bytes| match &place.form {
-            Form::Dense { offset } => writer.write_at(offset + part.byte_offset, bytes),
-            Form::Sparse(sparse) => sparse.write(place.name, part.byte_offset, bytes, writer),
-        })
-    }
-
-    fn survey(&self, tensor: usize, surveyed: Surveyed, outputs: &[&[u8]]) -> Result<()> {
-        let Some(measured) = self.measured.get(self.places[tensor].name) else {
-            return Ok(());
-        };
-        let found = measured.rounding(outputs);
-        if let Ok(mut rounding) = self.roundings[tensor].lock() {
-            let (ordered, total) = &mut *rounding;
-            // In the tensor's order, on which sums depend.
-            ordered.push(surveyed.index, (found, surveyed.block), |(found, block)| {
-                total.rounding.add(&found, block.weight);
-                total.sampled += block.elements as u64;
-            });
-        }
-        Ok(())
-    }
-}
-
-/// The work that makes one tensor of the result, and looks at what rounding does to its change on the way.
-pub(super) fn job(
-    plan: &Plan,
-    name: &str,
-    measured: Option<(&MeasuredChange<'_>, Sampling)>,
-) -> Job {
-    let tensor = &plan.tensors()[name];
-    match &tensor.production {
-        Production::Copy { input } => Job::Copy {
-            checkpoint: plan.input(*input).checkpoint.clone(),
-            name: name.to_owned(),
-            bytes: tensor.byte_len(),
-            format: FloatFormat::of(tensor.dtype),
-        },
-        Production::Compute(formula) => compute(plan, name, formula, measured),
-    }
-}
-
-/// The work that computes a tensor by a formula.
-fn compute(
-    plan: &Plan,
-    name: &str,
-    formula: &TensorFormula,
-    measured: Option<(&MeasuredChange<'_>, Sampling)>,
-) -> Job {
-    let tensor = &plan.tensors()[name];
-    // Only floats are computed, see the plan's rules.
-    let format = FloatFormat::of(tensor.dtype).unwrap_or(FloatFormat::F32);
-    let root = Root {
-        terms: &formula.terms,
-        format,
-    };
-    let elements = tensor.element_count();
-    Job::Compute {
-        computation: Computation::new(plan, name, elements, formula, &[root]),
-        survey: measured.map(|(measured, sample)| Survey {
-            computation: measured.computation(plan),
-            blocks: sample.blocks(name, elements),
-        }),
-    }
-}
-
-/// What was put beside the weights.
-#[derive(Default)]
-struct SideFiles {
-    records: Vec<OutputRecord>,
-    config_dtype_changed: bool,
-}
-
-/// Copies what lies beside the template's weights.
-fn put_side_files(plan: &Plan, directory: &OutputDirectory) -> Result<SideFiles> {
-    let mut put = SideFiles::default();
-    let Some(template) = plan.template() else {
-        return Ok(put);
-    };
-    for file in template.side_files()? {
-        let mut bytes = file.read()?;
-        if let Some(dtype) = plan.output_dtype()
-            && file.name() == "config.json"
-            && let Some(patched) = with_dtype(&bytes, dtype)
-        {
-            bytes = patched;
-            put.config_dtype_changed = true;
-        }
-        directory.put_file(file.name(), &bytes)?;
-        put.records.push(record::file_record(file.name(), &bytes));
-    }
-    Ok(put)
+    Ok(reports)
 }

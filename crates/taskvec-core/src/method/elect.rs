@@ -10,6 +10,8 @@
 
 use std::sync::Arc;
 
+use multiversion::multiversion;
+
 use super::{Arguments, OperandBlock, Parameter, ParameterType, StreamingMethod, TensorContext};
 use crate::coefficient::Coefficient;
 use crate::expression::Problem;
@@ -82,32 +84,52 @@ where
         block: OperandBlock<'_>,
         output: &mut [f32],
     ) {
-        for (index, output) in output.iter_mut().enumerate() {
-            let values = block.operands.iter().map(|operand| operand[index]);
-            // What has no weight takes no part, so that what is not finite in it does not spread.
-            let weighted = values
-                .zip(&self.weights)
-                .filter(|(_, weight)| **weight != 0.0)
-                .map(|(value, weight)| (f64::from(value) * weight, *weight));
-            *output = elect(weighted, self.combine);
-        }
+        // What has no weight takes no part, so that what is not finite in it does not spread.
+        let operands: Vec<(&[f32], f64)> = (block.operands.iter().copied())
+            .zip(self.weights.iter().copied())
+            .filter(|(_, weight)| *weight != 0.0)
+            .collect();
+        elect(&operands, self.combine, output);
     }
 }
 
-/// Combines weighted values, each with its weight.
-fn elect(values: impl Iterator<Item = (f64, f64)> + Clone, combine: Combine) -> f32 {
-    let Some(positive) = majority(values.clone().map(|(value, _)| value)) else {
-        return f32::NAN;
-    };
-    let (mut sum, mut weights) = (0.0, 0.0);
-    for (value, weight) in values.filter(|(value, _)| agrees(*value, positive)) {
-        sum += value;
-        weights += weight;
-    }
-    match combine {
-        // Weights of both signs can cancel; mergekit leaves the sum as it is then.
-        Combine::Mean if weights != 0.0 => (sum / weights) as f32,
-        _ => sum as f32,
+/// Elements that are elected together.
+const LANES: usize = 256;
+
+/// Combines operands, each with its weight. One operand after the other, which registers like, and each element's sums in
+/// the order of the operands.
+#[multiversion(targets("x86_64+avx2"))]
+fn elect(operands: &[(&[f32], f64)], combine: Combine, output: &mut [f32]) {
+    for (start, output) in (0..).step_by(LANES).zip(output.chunks_mut(LANES)) {
+        let (mut all, mut sums, mut weights) = ([0.0; LANES], [0.0; LANES], [0.0; LANES]);
+        for (values, weight) in operands {
+            for (all, value) in all.iter_mut().zip(&values[start..]) {
+                *all += f64::from(*value) * weight;
+            }
+        }
+        for (values, weight) in operands {
+            let sums = sums.iter_mut().zip(&mut weights);
+            for (((sum, weights), all), value) in sums.zip(&all).zip(&values[start..]) {
+                let value = f64::from(*value) * weight;
+                let agrees = agrees(value, *all >= 0.0);
+                *sum += if agrees { value } else { 0.0 };
+                *weights += if agrees { *weight } else { 0.0 };
+            }
+        }
+        for (((output, sum), weights), all) in output.iter_mut().zip(sums).zip(weights).zip(all) {
+            // Weights of both signs can cancel; mergekit leaves the sum as it is then.
+            let divisor = if combine == Combine::Mean && weights != 0.0 {
+                weights
+            } else {
+                1.0
+            };
+            // A sum that is NaN must not be outvoted silently.
+            *output = if all.is_nan() {
+                f32::NAN
+            } else {
+                (sum / divisor) as f32
+            };
+        }
     }
 }
 
@@ -118,6 +140,7 @@ pub(super) fn majority(values: impl Iterator<Item = f64>) -> Option<bool> {
 }
 
 /// Whether a value has the elected sign.
+#[inline(always)]
 pub(super) fn agrees(value: f64, positive: bool) -> bool {
     if positive { value > 0.0 } else { value < 0.0 }
 }
@@ -126,9 +149,28 @@ pub(super) fn agrees(value: f64, positive: bool) -> bool {
 mod tests {
     use super::*;
 
+    fn elected(values: &[(f32, f64)], combine: Combine) -> f32 {
+        // Beside other elements, of which some are in another group.
+        let columns: Vec<Vec<f32>> = values
+            .iter()
+            .map(|(value, _)| [vec![0.5; LANES], vec![*value, -2.0]].concat())
+            .collect();
+        let operands: Vec<(&[f32], f64)> = columns
+            .iter()
+            .zip(values)
+            .map(|(column, (_, weight))| (column.as_slice(), *weight))
+            .collect();
+        let mut output = vec![9.0; LANES + 2];
+        elect(&operands, combine, &mut output);
+        output[LANES]
+    }
+
     fn both(values: &[f32]) -> (f32, f32) {
-        let elected = |combine| elect(values.iter().map(|value| (f64::from(*value), 1.0)), combine);
-        (elected(Combine::Mean), elected(Combine::Sum))
+        let weighted: Vec<(f32, f64)> = values.iter().map(|value| (*value, 1.0)).collect();
+        (
+            elected(&weighted, Combine::Mean),
+            elected(&weighted, Combine::Sum),
+        )
     }
 
     #[test]
@@ -142,11 +184,11 @@ mod tests {
 
     #[test]
     fn the_mean_divides_by_the_weights_that_agree() {
-        let values = [(0.5 * 2.0, 0.5), (1.0, 1.0), (-0.25, 0.25)];
-        assert_eq!(elect(values.into_iter(), Combine::Mean), (2.0 / 1.5) as f32);
-        assert_eq!(elect(values.into_iter(), Combine::Sum), 2.0);
-        let cancelling = [(2.0, 1.0), (3.0, -1.0)];
-        assert_eq!(elect(cancelling.into_iter(), Combine::Mean), 5.0);
+        let values = [(2.0, 0.5), (1.0, 1.0), (-1.0, 0.25)];
+        assert_eq!(elected(&values, Combine::Mean), (2.0 / 1.5) as f32);
+        assert_eq!(elected(&values, Combine::Sum), 2.0);
+        let cancelling = [(2.0, 1.0), (-3.0, -1.0)];
+        assert_eq!(elected(&cancelling, Combine::Mean), 5.0);
     }
 
     #[test]

@@ -5,6 +5,8 @@
 //! element again, and the output is `Σ wᵢ·xᵢ` in double precision, rounded to a single. An operand of weight 0 takes no
 //! part, so that what is not finite in it does not spread.
 
+use multiversion::multiversion;
+
 use super::{OperandBlock, StreamingMethod, TensorContext};
 use crate::statistics::sum;
 
@@ -107,6 +109,9 @@ pub(super) fn inner_products<M: SpanMethod>(operands: &[&[f32]]) -> Vec<f64> {
     products
 }
 
+/// Elements that are summed together.
+const LANES: usize = 256;
+
 /// `Σ weight·operand`.
 pub(super) fn combine(weights: &[f64], operands: &[&[f32]], output: &mut [f32]) {
     let terms: Vec<(f64, &[f32])> = weights
@@ -115,13 +120,29 @@ pub(super) fn combine(weights: &[f64], operands: &[&[f32]], output: &mut [f32]) 
         .zip(operands.iter().copied())
         .filter(|(weight, _)| *weight != 0.0)
         .collect();
-    for (index, output) in output.iter_mut().enumerate() {
+    add_up(&terms, output);
+}
+
+/// `Σ wᵢ·xᵢ`, one operand after the other, which registers like.
+#[multiversion(targets("x86_64+avx2"))]
+fn add_up(terms: &[(f64, &[f32])], output: &mut [f32]) {
+    let Some(((first_weight, first), others)) = terms.split_first() else {
+        return output.fill(0.0);
+    };
+    for (start, output) in (0..).step_by(LANES).zip(output.chunks_mut(LANES)) {
+        let mut sums = [0.0; LANES];
         // A sum that begins with its first term keeps a negative zero.
-        *output = terms
-            .iter()
-            .map(|(weight, operand)| weight * f64::from(operand[index]))
-            .reduce(|sum, term| sum + term)
-            .unwrap_or(0.0) as f32;
+        for (sum, value) in sums.iter_mut().zip(&first[start..]) {
+            *sum = first_weight * f64::from(*value);
+        }
+        for (weight, values) in others {
+            for (sum, value) in sums.iter_mut().zip(&values[start..]) {
+                *sum += weight * f64::from(*value);
+            }
+        }
+        for (output, sum) in output.iter_mut().zip(sums) {
+            *output = sum as f32;
+        }
     }
 }
 

@@ -52,6 +52,7 @@ pub struct OutputDirectory {
     staging: Staging,
     index: Option<(String, Vec<u8>)>,
     provenance: Option<Vec<u8>>,
+    complete: bool,
 }
 
 impl OutputDirectory {
@@ -67,6 +68,7 @@ impl OutputDirectory {
             staging: Staging::create(destination, Shape::Directory, options)?,
             index: None,
             provenance: None,
+            complete: false,
         })
     }
 
@@ -113,14 +115,16 @@ impl OutputDirectory {
         self.provenance = Some(provenance.to_json());
     }
 
-    /// Makes the output appear: checks that every shard is complete, writes index and `taskvec.json`, syncs,
-    /// renames. Returns the destination.
+    /// Does everything but let the output appear: checks that every shard is complete, writes index and
+    /// `taskvec.json`, syncs. Of several outputs each can be made complete before the first appears.
     ///
     /// # Errors
     ///
-    /// When a shard is incomplete, the disk refuses, or something has appeared at the destination meanwhile.
-    /// Then nothing has appeared, and what an overwrite would have replaced is still there.
-    pub fn commit(self) -> Result<PathBuf> {
+    /// When a shard is incomplete or the disk refuses.
+    pub fn complete(&mut self) -> Result<()> {
+        if self.complete {
+            return Ok(());
+        }
         self.staging.finish_shards()?;
         if let Some((name, bytes)) = &self.index {
             self.staging.put_file(name, bytes)?;
@@ -129,6 +133,18 @@ impl OutputDirectory {
             self.staging
                 .put_file(crate::provenance::PROVENANCE_FILE, bytes)?;
         }
+        self.complete = true;
+        Ok(())
+    }
+
+    /// Makes the output complete, where it is not yet, and appear by a rename. Returns the destination.
+    ///
+    /// # Errors
+    ///
+    /// As [`OutputDirectory::complete`], and when something has appeared at the destination meanwhile.
+    /// Then nothing has appeared, and what an overwrite would have replaced is still there.
+    pub fn commit(mut self) -> Result<PathBuf> {
+        self.complete()?;
         self.staging.commit()
     }
 }
@@ -158,13 +174,22 @@ impl OutputFile {
         Ok((OutputFile { staging }, shard))
     }
 
-    /// Makes the file appear. Returns the destination.
+    /// Checks that the file is complete and syncs it.
+    ///
+    /// # Errors
+    ///
+    /// As [`OutputDirectory::complete`].
+    pub fn complete(&mut self) -> Result<()> {
+        self.staging.finish_shards()
+    }
+
+    /// Makes the file complete and appear. Returns the destination.
     ///
     /// # Errors
     ///
     /// As [`OutputDirectory::commit`].
-    pub fn commit(self) -> Result<PathBuf> {
-        self.staging.finish_shards()?;
+    pub fn commit(mut self) -> Result<PathBuf> {
+        self.complete()?;
         self.staging.commit()
     }
 }

@@ -15,7 +15,7 @@ pub(super) struct PlannedCall {
     pub(super) work: Work,
     pub(super) operands: Vec<Terms<Source>>,
     /// The call printed: equal texts are equal calls.
-    pub(super) text: String,
+    pub(super) text: Arc<str>,
     pub(super) span: Span,
 }
 

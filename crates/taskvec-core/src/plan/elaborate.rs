@@ -1,10 +1,11 @@
 //! Expressions to typed sums over opened checkpoints.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::call::{GivenParameter, ParameterValue, PlannedCall, Work};
 use super::formula::{Lowering, Source, TensorFormula, Terms};
-use super::input::{Bindings, Input, Inputs};
+use super::input::{Bindings, Input, Inputs, Opened};
 use super::scalar::{Scalar, TensorPlace, Varying};
 use crate::checkpoint::{CheckpointKind, Library};
 use crate::coefficient::Coefficient;
@@ -59,10 +60,11 @@ impl Elaboration {
         expression: &Expression,
         bindings: &Bindings,
         library: &Library,
+        known: &mut Opened,
     ) -> Result<Self> {
         let mut elaborator = Elaborator {
             expression,
-            inputs: Inputs::new(bindings, library),
+            inputs: Inputs::new(bindings, library, known),
             calls: Vec::new(),
         };
         match elaborator.meaning(expression.root())? {
@@ -315,7 +317,7 @@ impl Elaborator<'_> {
         work: Work,
         operands: Vec<Terms<Source>>,
     ) -> Terms<Source> {
-        let text = node.to_string();
+        let text: Arc<str> = node.to_string().into();
         // A method is a function of its text, so the same text is the same vector, and may cancel.
         let index = self
             .calls

@@ -109,6 +109,8 @@ pub(crate) struct TensorFormula {
 /// A method at work on one tensor.
 #[derive(Clone)]
 pub(crate) struct Step {
+    /// What the method is and does; steps of one tensor with equal texts and operands are equal.
+    pub(crate) text: Arc<str>,
     pub(crate) method: Arc<dyn StreamingMethod>,
     pub(crate) operands: Vec<Terms<Operand>>,
 }
@@ -126,6 +128,7 @@ impl TensorFormula {
     /// The same formula over other lists; see [`Terms::moved`].
     pub(crate) fn moved(&self, place: &dyn Fn(usize) -> usize, steps: usize) -> Self {
         let step = |step: &Step| Step {
+            text: Arc::clone(&step.text),
             method: Arc::clone(&step.method),
             operands: step
                 .operands
@@ -231,12 +234,13 @@ impl Lowering<'_> {
             return Ok(None);
         }
         for (place, terms) in operands.iter_mut().enumerate() {
-            for preparation in method.preparations(place) {
+            for (number, preparation) in method.preparations(place).into_iter().enumerate() {
                 if preparation.is_identity(self.context) {
                     continue;
                 }
                 check(&*preparation, self.context).map_err(at_call)?;
                 self.steps.push(Step {
+                    text: format!("{} {place}.{number}", call.text).into(),
                     method: preparation,
                     operands: vec![std::mem::take(terms)],
                 });
@@ -245,6 +249,7 @@ impl Lowering<'_> {
         }
         check(&**method, self.context).map_err(at_call)?;
         self.steps.push(Step {
+            text: Arc::clone(&call.text),
             method: Arc::clone(method),
             operands,
         });

@@ -34,6 +34,9 @@ pub(crate) struct Input {
     pub(crate) checkpoint: Checkpoint,
 }
 
+/// Checkpoints that were opened already, by the reference that tells them apart.
+pub(super) type Opened = BTreeMap<Reference, Checkpoint>;
+
 /// One reference for every spelling of a path: that is one checkpoint, whose coefficients can cancel.
 pub(super) fn identity(reference: &Reference) -> Reference {
     match reference {
@@ -48,15 +51,18 @@ pub(super) fn identity(reference: &Reference) -> Reference {
 pub(super) struct Inputs<'a> {
     bindings: &'a Bindings,
     library: &'a Library,
+    /// By expressions of the same family too.
+    known: &'a mut Opened,
     references: Vec<Reference>,
     opened: Vec<Input>,
 }
 
 impl<'a> Inputs<'a> {
-    pub(super) fn new(bindings: &'a Bindings, library: &'a Library) -> Self {
+    pub(super) fn new(bindings: &'a Bindings, library: &'a Library, known: &'a mut Opened) -> Self {
         Self {
             bindings,
             library,
+            known,
             references: Vec::new(),
             opened: Vec::new(),
         }
@@ -88,7 +94,14 @@ impl<'a> Inputs<'a> {
         if let Some(index) = self.references.iter().position(|known| *known == identity) {
             return Ok(index);
         }
-        let checkpoint = Checkpoint::open(&reference, self.library)?;
+        let checkpoint = match self.known.get(&identity) {
+            Some(checkpoint) => checkpoint.clone(),
+            None => {
+                let checkpoint = Checkpoint::open(&reference, self.library)?;
+                self.known.insert(identity.clone(), checkpoint.clone());
+                checkpoint
+            }
+        };
         // So are two revisions at one commit.
         let identity = match (identity, checkpoint.commit()) {
             (Reference::Hub { repository, .. }, Some(commit)) => Reference::Hub {

@@ -33,6 +33,7 @@ pub(crate) use beside::Joint;
 pub(crate) use formula::{Operand, Step, TensorFormula, Terms};
 pub use input::Bindings;
 pub(crate) use input::Input;
+use input::Opened;
 
 use crate::checkpoint::{Checkpoint, Library};
 use crate::dtype::Dtype;
@@ -121,8 +122,39 @@ impl Plan {
         library: &Library,
         options: &PlanOptions,
     ) -> Result<Self> {
+        Self::build_opened(expression, bindings, library, options, &mut Opened::new())
+    }
+
+    /// As [`Plan::build`] for each of several expressions, with every checkpoint opened once: plans of one family, as a
+    /// sweep over a number is, which [`write_all`](crate::write_all) writes in one pass.
+    ///
+    /// # Errors
+    ///
+    /// As [`Plan::build`], for the first expression that has one.
+    pub fn build_all(
+        expressions: &[Expression],
+        bindings: &Bindings,
+        library: &Library,
+        options: &PlanOptions,
+    ) -> Result<Vec<Self>> {
+        let mut known = Opened::new();
+        expressions
+            .iter()
+            .map(|expression| {
+                Self::build_opened(expression, bindings, library, options, &mut known)
+            })
+            .collect()
+    }
+
+    fn build_opened(
+        expression: &Expression,
+        bindings: &Bindings,
+        library: &Library,
+        options: &PlanOptions,
+        known: &mut Opened,
+    ) -> Result<Self> {
         require_storable(options)?;
-        let elaboration = Elaboration::of(expression, bindings, library)?;
+        let elaboration = Elaboration::of(expression, bindings, library, known)?;
         Self::complete(expression, bindings, elaboration, options)
     }
 
@@ -138,7 +170,7 @@ impl Plan {
         options: &PlanOptions,
     ) -> Result<Check> {
         require_storable(options)?;
-        let elaboration = Elaboration::of(expression, bindings, library)?;
+        let elaboration = Elaboration::of(expression, bindings, library, &mut Opened::new())?;
         Ok(Check {
             kind: elaboration.kind,
             inputs: elaboration

@@ -108,19 +108,14 @@ impl<'a> MeasuredChange<'a> {
     }
 
     /// The change, its origin where there is one, and the stored result where its rounding is of interest.
-    pub(super) fn roots(&self) -> impl Iterator<Item = Root<'_>> {
+    pub(crate) fn roots(&self) -> Vec<Root<'_>> {
         let root = |terms, format| Root { terms, format };
         let origin = self.origin.as_ref();
         [root(&self.change, CHANGE)]
             .into_iter()
             .chain(origin.map(|(terms, format)| root(terms, *format)))
             .chain(self.stored.map(|format| root(&self.formula.terms, format)))
-    }
-
-    /// What [`MeasuredChange::roots`] lists.
-    pub(crate) fn computation(&self, plan: &Plan) -> Computation {
-        let roots: Vec<Root<'_>> = self.roots().collect();
-        Computation::new(plan, self.name, self.elements, &self.formula, &roots)
+            .collect()
     }
 
     /// The change and nothing else.
@@ -132,7 +127,7 @@ impl<'a> MeasuredChange<'a> {
         Computation::new(plan, self.name, self.elements, &self.formula, &[root])
     }
 
-    /// What rounding does to one block of what [`MeasuredChange::computation`] computes.
+    /// What rounding does to one block of the [`roots`](Self::roots).
     pub(crate) fn rounding(&self, outputs: &[&[u8]]) -> Rounding {
         let mut found = Rounding::default();
         let mut widened = Widened::default();

@@ -216,7 +216,7 @@ pub fn inspect<'a>(
         std::slice::from_ref(&(0..inspected.len())),
         &|index| Job::Compute {
             computation: inspected[index].computation(joint.plan()),
-            survey: None,
+            surveys: Vec::new(),
         },
         &summary,
         &run_options,
@@ -334,7 +334,8 @@ impl<'a> Inspected<'a> {
         let roots: Vec<Root<'_>> = self
             .first
             .roots()
-            .chain(second.flat_map(MeasuredChange::roots))
+            .into_iter()
+            .chain(second.into_iter().flat_map(MeasuredChange::roots))
             .collect();
         Computation::new(plan, self.first.name, self.first.elements, &formula, &roots)
     }
@@ -350,7 +351,7 @@ impl<'a> Inspected<'a> {
             }
             return found;
         };
-        let (firsts, seconds) = outputs.split_at(self.first.roots().count());
+        let (firsts, seconds) = outputs.split_at(self.first.roots().len());
         for start in starts(outputs) {
             let overlap = products(piece(firsts, start), piece(seconds, start)).into();
             let first = self.first.measure(firsts, start, &mut widened);

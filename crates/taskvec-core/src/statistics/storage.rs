@@ -82,7 +82,7 @@ pub fn smallest_storage(
             };
             Job::Compute {
                 computation: Computation::new(plan, name, elements(name), formula, &[root]),
-                survey: None,
+                surveys: Vec::new(),
             }
         },
         &Scan(&needs),

@@ -17,6 +17,7 @@ pub(crate) mod inspect;
 pub(crate) mod lora;
 pub(crate) mod micro;
 pub(crate) mod output;
+pub(crate) mod over;
 #[cfg(test)]
 mod reference;
 pub(crate) mod report;

@@ -21,12 +21,7 @@ impl FromStr for Binding {
         let (name, reference) = text
             .split_once('=')
             .ok_or("expected NAME=REF, such as target=./my-model")?;
-        let mut characters = name.chars();
-        let is_name = characters
-            .next()
-            .is_some_and(|first| first.is_alphabetic() || first == '_')
-            && characters.all(|character| character.is_alphanumeric() || character == '_');
-        if !is_name {
+        if !is_name(name) {
             return Err(format!(
                 "`{name}` cannot be a name: letters, digits and `_`, no digit first"
             ));
@@ -37,6 +32,15 @@ impl FromStr for Binding {
             reference,
         })
     }
+}
+
+/// Whether the language takes it for a name.
+pub(super) fn is_name(text: &str) -> bool {
+    let mut characters = text.chars();
+    characters
+        .next()
+        .is_some_and(|first| first.is_alphabetic() || first == '_')
+        && characters.all(|character| character.is_alphanumeric() || character == '_')
 }
 
 /// Names for checkpoints.

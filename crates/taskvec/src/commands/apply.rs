@@ -1,7 +1,7 @@
 use taskvec_core::Bindings;
 use taskvec_core::Coefficient;
 
-use super::write::write;
+use super::write::{named, write, write_each};
 use crate::args::apply::ApplyArgs;
 use crate::printer::Printer;
 
@@ -9,14 +9,18 @@ pub(crate) fn run(arguments: &ApplyArgs, printer: &Printer) -> anyhow::Result<()
     let bindings = Bindings::default()
         .with("model", arguments.model.clone())
         .with("vector", arguments.vector.clone());
-    let expression = expression(&arguments.scale);
-    write(
-        &expression,
-        &bindings,
-        &arguments.destination,
-        arguments.threads,
-        printer,
-    )
+    let (destination, threads) = (&arguments.destination, arguments.threads);
+    let Some(scales) = &arguments.scales else {
+        let expression = expression(&arguments.scale);
+        return write(&expression, &bindings, destination, threads, printer);
+    };
+    let expressions = scales
+        .0
+        .iter()
+        .map(|scale| expression(scale).parse())
+        .collect::<Result<_, _>>()?;
+    let named = named("model + vector", &bindings, destination, printer)?;
+    write_each(&named, expressions, scales, destination, threads, printer)
 }
 
 /// The expression as a person would write it.

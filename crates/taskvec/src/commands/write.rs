@@ -1,24 +1,60 @@
+use std::path::{Path, PathBuf};
+use std::{fs, slice};
+
 use indicatif::HumanBytes;
 use taskvec_core::statistics::{Storage, smallest_storage};
 use taskvec_core::{
-    Bindings, InspectOptions, Kind, Plan, PlanOptions, RoundingEstimate, WriteOptions, WriteReport,
+    Bindings, Expression, InspectOptions, Kind, Plan, PlanOptions, RoundingEstimate, WriteOptions,
+    WriteReport,
 };
 
 use super::tokenizers::{TokenizerPair, tokenizers};
+use crate::args::over::{Values, path_of};
 use crate::args::weights::{DestinationArgs, OutputDtype, ThreadArgs};
 use crate::args::write::WriteArgs;
 use crate::failure::{Refusal, unless_interrupted};
 use crate::interruption::Heeding;
 use crate::printer::{Printer, Unit};
-use crate::resolution;
+use crate::resolution::{self, Named};
 
 pub(crate) fn run(arguments: &WriteArgs, printer: &Printer) -> anyhow::Result<()> {
     let bindings = resolution::bindings(&arguments.bindings)?;
-    write(
-        &arguments.expression,
-        &bindings,
-        &arguments.destination,
-        arguments.threads,
+    let (destination, threads) = (&arguments.destination, arguments.threads);
+    let Some(over) = &arguments.over else {
+        return write(
+            &arguments.expression,
+            &bindings,
+            destination,
+            threads,
+            printer,
+        );
+    };
+    let named = named(&arguments.expression, &bindings, destination, printer)?;
+    let expression = named.expression.to_string();
+    if !named.expression.names().contains(over.name.as_str()) {
+        let name = over.name.clone();
+        return Err(Refusal::NoVariable { name, expression }.into());
+    }
+    if let Some(reference) = named.bindings.names.get(&over.name) {
+        return Err(Refusal::BoundTwice {
+            name: over.name.clone(),
+            first: reference.to_string(),
+            second: over.values.to_string(),
+        }
+        .into());
+    }
+    let expressions = over
+        .values
+        .0
+        .iter()
+        .map(|value| named.expression.with_scalar(&over.name, value))
+        .collect::<Result<_, _>>()?;
+    write_each(
+        &named,
+        expressions,
+        &over.values,
+        destination,
+        threads,
         printer,
     )
 }
@@ -31,6 +67,69 @@ pub(super) fn write(
     threads: ThreadArgs,
     printer: &Printer,
 ) -> anyhow::Result<()> {
+    let mut named = named(expression, bindings, destination, printer)?;
+    let heeding = Heeding::begin();
+    let mut plans = resolution::plans(slice::from_ref(&named.expression), &named, printer)?;
+    let mut storage = None;
+    if let (Some(OutputDtype::Auto), [plan]) = (destination.dtype, plans.as_slice()) {
+        let found = storage.insert(smallest(plan, threads, &heeding, printer)?);
+        named.options.output_dtype = Some(found.dtype);
+        // What there was to say has been said.
+        let silent = Printer::silent();
+        plans = resolution::plans(slice::from_ref(&named.expression), &named, &silent)?;
+    }
+    let paths = slice::from_ref(&destination.output);
+    let options = WriteOptions {
+        storage: storage.as_ref(),
+        ..write_options(destination, threads, &heeding)
+    };
+    write_plans(&plans, paths, &options, printer)
+}
+
+/// Writes each of several expressions, which belong to the values, in one pass.
+pub(super) fn write_each(
+    named: &Named,
+    expressions: Vec<Expression>,
+    values: &Values,
+    destination: &DestinationArgs,
+    threads: ThreadArgs,
+    printer: &Printer,
+) -> anyhow::Result<()> {
+    if destination.dtype == Some(OutputDtype::Auto) {
+        return Err(Refusal::SmallestDtypeOfSeveral.into());
+    }
+    let paths: Vec<PathBuf> = values
+        .0
+        .iter()
+        .map(|value| path_of(&destination.output, value))
+        .collect();
+    let heeding = Heeding::begin();
+    let plans = resolution::plans(&expressions, named, printer)?;
+    // All outputs lie in one directory, which need not be there yet.
+    let parent = paths.first().and_then(|path| path.parent());
+    let made = match parent {
+        Some(parent) if !parent.as_os_str().is_empty() && !parent.exists() => {
+            super::make_directory(parent)?;
+            Some(parent)
+        }
+        _ => None,
+    };
+    let options = write_options(destination, threads, &heeding);
+    let written = write_plans(&plans, &paths, &options, printer);
+    if let (Err(_), Some(made)) = (&written, made) {
+        // Only if it is empty.
+        let _ = fs::remove_dir(made);
+    }
+    written
+}
+
+/// The expression that an argument says, with the choices that `destination` makes.
+pub(super) fn named(
+    expression: &str,
+    bindings: &Bindings,
+    destination: &DestinationArgs,
+    printer: &Printer,
+) -> anyhow::Result<Named> {
     let fixed = match destination.dtype {
         Some(OutputDtype::Fixed(dtype)) => Some(dtype),
         _ => None,
@@ -41,38 +140,56 @@ pub(super) fn write(
         common_rows: destination.rows.common(),
         ..PlanOptions::default()
     };
-    let mut plan = resolution::plan(expression, bindings, &options, printer)?;
-    warn_of_tokenizers(&plan, printer);
-    let path = destination.output.display().to_string();
+    resolution::named(expression, bindings, &options, printer)
+}
 
-    let heeding = Heeding::begin();
-    let mut storage = None;
-    if destination.dtype == Some(OutputDtype::Auto) {
-        let found = storage.insert(smallest(&plan, threads, &heeding, printer)?);
-        let options = PlanOptions {
-            output_dtype: Some(found.dtype),
-            ..options
-        };
-        // What there was to say has been said.
-        plan = resolution::plan(expression, bindings, &options, &Printer::silent())?;
+fn write_options<'a>(
+    destination: &DestinationArgs,
+    threads: ThreadArgs,
+    heeding: &'a Heeding,
+) -> WriteOptions<'a> {
+    WriteOptions {
+        threads: threads.threads,
+        overwrite: destination.overwrite,
+        hash: destination.hash,
+        cancelled: Some(heeding.flag()),
+        ..WriteOptions::default()
     }
-    let bar = printer.progress(format!("writing {path}"), 0, Unit::Bytes);
-    let written = taskvec_core::write(
-        &plan,
-        &destination.output,
-        &WriteOptions {
-            threads: threads.threads,
-            overwrite: destination.overwrite,
-            hash: destination.hash,
-            storage: storage.as_ref(),
-            cancelled: Some(heeding.flag()),
-            ..WriteOptions::default()
-        },
-        &|progress| bar.follow(progress),
-    );
+}
+
+/// Writes each plan to the path beside it and says so; prints where they are.
+fn write_plans(
+    plans: &[Plan],
+    paths: &[PathBuf],
+    options: &WriteOptions<'_>,
+    printer: &Printer,
+) -> anyhow::Result<()> {
+    // They begin with the same models.
+    if let Some(plan) = plans.first() {
+        warn_of_tokenizers(plan, printer);
+    }
+    let shown: Vec<String> = paths
+        .iter()
+        .map(|path| path.display().to_string())
+        .collect();
+    let path = shown.join("`, `");
+    let bar = printer.progress(format!("writing {}", shown.join(", ")), 0, Unit::Bytes);
+    let outputs: Vec<(&Plan, &Path)> = plans
+        .iter()
+        .zip(paths.iter().map(PathBuf::as_path))
+        .collect();
+    let written = taskvec_core::write_all(&outputs, options, &|progress| bar.follow(progress));
     drop(bar);
-    let report = unless_interrupted(written, format!("nothing was written to `{path}`"))?;
-    warn_of_not_finite(&report, printer);
+    let reports = unless_interrupted(written, format!("nothing was written to `{path}`"))?;
+    for (plan, report) in plans.iter().zip(&reports) {
+        say_what_was_written(plan, report, printer);
+        printer.data(report.destination.display())?;
+    }
+    Ok(())
+}
+
+fn say_what_was_written(plan: &Plan, report: &WriteReport, printer: &Printer) {
+    warn_of_not_finite(report, printer);
     if report.config_dtype_changed {
         printer.detail("the dtype in `config.json` was changed to that of the weights");
     }
@@ -95,7 +212,6 @@ pub(super) fn write(
     if let Some(estimate) = &report.rounding {
         say_what_rounding_did(estimate, printer);
     }
-    printer.data(report.destination.display())
 }
 
 /// Says where rows of embeddings may stand for other tokens than they are combined with. That does not stand in the way.

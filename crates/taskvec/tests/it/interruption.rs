@@ -180,6 +180,66 @@ fn two_hundred_kills_leave_whole_outputs_or_none() {
     );
 }
 
+/// The same of several outputs: each is there whole or not at all, and the same command goes on.
+#[test]
+fn kills_leave_each_of_several_outputs_whole_or_absent() {
+    const KILLS: u32 = 40;
+    let here = Workplace::new();
+    for (name, start) in [("target", 1.0), ("grpo", 0.25), ("sft", -0.5)] {
+        let values = (0..1 << 20)
+            .map(|index| start + index as f32 / 7.0)
+            .collect();
+        let shape: &[usize] = &[1 << 10, 1 << 10];
+        let tensors = [("model.embed_tokens.weight", shape, values)];
+        checkpoint::model(&here.path(name), "Tiny", &tensors);
+    }
+    let write = |destination: &str| {
+        let command = format!(
+            "-q write '\"target\" + a*(\"grpo\" - \"sft\")' --over a=0.25,1 --allow-strangers --overwrite -o {destination}"
+        );
+        let mut command = here.command(&command);
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        command
+    };
+    let begun = Instant::now();
+    assert!(write("undisturbed").status().unwrap().success());
+    let usual = begun.elapsed();
+    let expected = ["0.25", "1"].map(|name| content(&here.path("undisturbed").join(name)));
+    let mut killed = 0;
+    for kill in 0..KILLS {
+        let mut child = write("out").spawn().unwrap();
+        std::thread::sleep(usual * (kill * 13 % KILLS) * 6 / (KILLS * 5));
+        child.kill().unwrap();
+        killed += u32::from(!child.wait().unwrap().success());
+        for (name, expected) in ["0.25", "1"].iter().zip(&expected) {
+            let output = here.path("out").join(name);
+            if output.exists() {
+                assert!(
+                    content(&output) == *expected,
+                    "kill {kill}: `{name}` is not whole"
+                );
+                std::fs::remove_dir_all(&output).unwrap();
+            }
+        }
+    }
+    assert!(killed >= 4, "{killed} of {KILLS} writes were cut off");
+    assert!(write("out").status().unwrap().success());
+    for (name, expected) in ["0.25", "1"].iter().zip(&expected) {
+        assert!(content(&here.path("out").join(name)) == *expected);
+    }
+    let names: Vec<String> = content_names(&here.path("out"));
+    assert_eq!(names, ["0.25", "1"], "nothing hidden is left");
+}
+
+fn content_names(directory: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(directory).unwrap();
+    let mut names: Vec<String> = entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
 fn lines(path: &Path) -> usize {
     std::fs::read_to_string(path).map_or(0, |text| text.lines().count())
 }

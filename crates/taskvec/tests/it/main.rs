@@ -16,6 +16,7 @@ mod lora;
 mod mergekit;
 mod references;
 mod refusal;
+mod scales;
 mod score;
 mod sweep;
 mod trust;

@@ -451,6 +451,44 @@ fn term() -> impl Strategy<Value = (String, FloatFormat, u64)> {
     )
 }
 
+/// BF16 terms of elements whose magnitudes lie up to 20 binary places apart, near zero and far from it.
+fn brain_columns() -> impl Strategy<Value = Vec<Vec<u64>>> {
+    let value = (any::<u8>(), any::<bool>(), 0..21u64, prop::num::u8::ANY);
+    let element = (prop::collection::vec(value, 4), 0..240u64);
+    prop::collection::vec(element, 1..80).prop_map(|elements| {
+        let column = |term: usize| {
+            let bits = |(values, exponent): &(Vec<(u8, bool, u64, u8)>, u64)| {
+                let (fraction, negative, below, zero) = values[term];
+                let field = (exponent + below).min(254) << 7;
+                let magnitude = if zero < 8 {
+                    0
+                } else {
+                    field | u64::from(fraction >> 1)
+                };
+                magnitude | u64::from(negative) << 15
+            };
+            elements.iter().map(bits).collect()
+        };
+        (0..4).map(column).collect()
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1000))]
+    #[test]
+    fn sums_of_bf16_are_rounded_correctly_whatever_lies_beside_them(
+        columns in brain_columns(),
+        coefficients in prop::collection::vec(
+            prop::sample::select(&["1", "-1", "0.5", "0.7", "-3", "1/3", "0.001", "1024"][..]), 4),
+        terms in 2..5usize,
+        output in prop::sample::select(&FORMATS[..]),
+    ) {
+        let described: Vec<(&str, FloatFormat)> =
+            coefficients.iter().map(|coefficient| (*coefficient, FloatFormat::Bf16)).take(terms).collect();
+        check(&described, &columns[..terms], output);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(3000))]
     #[test]

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use half::{bf16, f16};
 use taskvec_core::checkpoint::{KIND_KEY, encode_index};
 use taskvec_core::safetensors::{TensorSpec, encode_header, shard_file_name};
-use taskvec_core::{Bindings, Dtype, EmbeddedDirectory, Error, Library, Plan, PlanOptions};
+use taskvec_core::{
+    Bindings, Dtype, EmbeddedDirectory, Error, Expression, Library, Plan, PlanOptions,
+};
 
 pub(crate) const CONFIG: &str = r#"{
   "model_type": "qwen2",
@@ -171,6 +173,25 @@ impl World {
             bindings.with(name, format!("mem:{name}").parse().unwrap())
         });
         Plan::build(&expression.parse()?, &bindings, &self.library(), options)
+    }
+
+    /// Plans of the expression with `a` replaced by each value.
+    pub(crate) fn plans_over(&self, expression: &str, values: &[&str]) -> Vec<Plan> {
+        let names = self.directories.keys();
+        let bindings = names.fold(Bindings::default(), |bindings, name| {
+            bindings.with(name, format!("mem:{name}").parse().unwrap())
+        });
+        let expression: Expression = expression.parse().unwrap();
+        let expressions: Vec<Expression> = values
+            .iter()
+            .map(|value| {
+                expression
+                    .with_scalar("a", &value.parse().unwrap())
+                    .unwrap()
+            })
+            .collect();
+        let options = PlanOptions::default();
+        Plan::build_all(&expressions, &bindings, &self.library(), &options).unwrap()
     }
 
     pub(crate) fn plan(&self, expression: &str) -> Plan {

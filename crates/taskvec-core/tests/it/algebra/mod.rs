@@ -11,6 +11,7 @@ mod peft;
 mod plan;
 mod recipes;
 mod rows;
+mod several;
 mod sparse;
 mod trust;
 mod write;

@@ -19,7 +19,7 @@ fn write_to(plan: &Plan, destination: &Path) -> WriteReport {
     write(plan, destination, &WriteOptions::default(), &|_| {}).unwrap()
 }
 
-fn files(directory: &Path) -> BTreeMap<String, Vec<u8>> {
+pub(crate) fn files(directory: &Path) -> BTreeMap<String, Vec<u8>> {
     fs::read_dir(directory)
         .unwrap()
         .map(|entry| {
