@@ -182,7 +182,7 @@ fn unfinished_sweeps_and_strange_tasks_are_refused() {
         ..BestOptions::default()
     };
     let error = best(&sweep, &unfinished, &options).unwrap_err();
-    assert_eq!(error.to_string(), "unknown task `u`: the tasks are t");
+    assert_eq!(error.to_string(), "the sweep did not ask `u`: it asked `t`");
     let error = best(&sweep, &[], &BestOptions::default()).unwrap_err();
     assert!(error.to_string().starts_with("5 of 5 points"), "{error}");
 }

@@ -8,7 +8,7 @@ use super::weights::{BindingArgs, RowArgs, ThreadArgs, dtype};
 /// Show what an expression stands for: sizes, norms, zeros, what storing it loses, and how two vectors compare
 #[derive(Debug, Args)]
 #[command(
-    before_help = "Example: where in the network the reasoning vector is long, and where it points the way the target went\n  \
+    before_help = "Example: where the reasoning vector is long, and where it points as the target went\n  \
                    taskvec inspect 'micro:grpo - micro:sft'\n  \
                    taskvec inspect 'micro:grpo - micro:sft' 'micro:target - micro:base' --heatmap"
 )]

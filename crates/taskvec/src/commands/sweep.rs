@@ -5,7 +5,7 @@ use std::time::Instant;
 use anyhow::Context;
 use clap::ValueEnum;
 use serde::Serialize;
-use taskvec_core::{Expression, Kind, Plan, PlanOptions};
+use taskvec_core::{Coefficient, Expression, Kind, Plan, PlanOptions};
 use taskvec_eval::report::Row;
 use taskvec_eval::run::{Cell, Record, RecordLog, RunOptions, Subject};
 use taskvec_eval::sweep::{Point, RECORDS, SCHEMA_VERSION, SIDE_FILE, Sweep, Value, Variable};
@@ -14,7 +14,8 @@ use taskvec_eval::{Condition, Generator, Report};
 
 use super::eval;
 use super::model::{self, Fingerprint, Fingerprints};
-use crate::args::sweep::{Axis, SweepArgs};
+use crate::args::over::{Over, Values};
+use crate::args::sweep::SweepArgs;
 use crate::failure::Refusal;
 use crate::interruption::Farewell;
 use crate::printer::{CurvePoint, Measured, Printer, curve};
@@ -110,7 +111,7 @@ struct Document<'a> {
 }
 
 /// Each variable once, in the expression, and no name of a checkpoint.
-fn check_variables(axes: &[Axis], named: &Named) -> anyhow::Result<()> {
+fn check_variables(axes: &[Over], named: &Named) -> anyhow::Result<()> {
     let names = named.expression.names();
     for (index, axis) in axes.iter().enumerate() {
         let twice = axes[..index].iter().any(|other| other.name == axis.name);
@@ -138,9 +139,8 @@ fn describe(arguments: &SweepArgs, named: &Named, cells: &[Cell]) -> anyhow::Res
         .iter()
         .map(|axis| Variable {
             name: axis.name.clone(),
-            values: axis
-                .values
-                .iter()
+            values: ascending(&axis.values)
+                .into_iter()
                 .map(|value| Value {
                     text: value.to_string(),
                     number: value.to_f64(),
@@ -178,13 +178,20 @@ fn describe(arguments: &SweepArgs, named: &Named, cells: &[Cell]) -> anyhow::Res
     })
 }
 
+/// Curves go from left to right, in whatever order the numbers were given.
+fn ascending(values: &Values) -> Vec<&Coefficient> {
+    let mut values: Vec<&Coefficient> = values.0.iter().collect();
+    values.sort();
+    values
+}
+
 /// The grid, its last variable varying fastest.
-fn points(axes: &[Axis], expression: &Expression) -> anyhow::Result<Vec<Point>> {
+fn points(axes: &[Over], expression: &Expression) -> anyhow::Result<Vec<Point>> {
     let mut points = vec![(Vec::new(), Vec::new(), expression.clone())];
     for axis in axes {
         let mut finer = Vec::new();
         for (indices, labels, expression) in &points {
-            for (index, value) in axis.values.iter().enumerate() {
+            for (index, value) in ascending(&axis.values).into_iter().enumerate() {
                 let label = format!("{} = {value}", axis.name);
                 finer.push((
                     appended(indices, index),

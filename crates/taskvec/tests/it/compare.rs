@@ -76,7 +76,7 @@ fn records_that_cannot_be_compared() {
         "{said}"
     );
     assert!(refusal("").contains("there are no records in `b.jsonl`"));
-    assert!(refusal("{\"doc_id\": 1}\n").contains("missing field"));
+    assert!(refusal("{\"doc_id\": \"1\"}\n").contains("missing field"));
     let said = refusal(
         &(whole.clone() + &whole.replace("\"model\":\"micro:target\"", "\"model\":\"other\"")),
     );

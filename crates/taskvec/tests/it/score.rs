@@ -61,7 +61,7 @@ fn what_is_missing_or_malformed_is_named_and_nothing_is_left() {
     exit code 1
     --- stderr
     error: line 3 of `made.jsonl` is no completion
-      caused by: missing field `completion` at line 1 column 13
+      because missing field `completion` at line 1 column 13
 
     hint: each line is a JSON object with `doc_id`, `completion` and perhaps `sample`
     ");
