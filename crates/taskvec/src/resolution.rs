@@ -139,7 +139,12 @@ pub(crate) fn plans(
     named: &Named,
     printer: &Printer,
 ) -> anyhow::Result<Vec<Plan>> {
-    let plans = Plan::build_all(expressions, &named.bindings, &library(), &named.options)?;
+    let plans = Plan::build_all(
+        expressions,
+        &named.bindings,
+        &library(printer),
+        &named.options,
+    )?;
     // What there is to say is said of the inputs, which they share.
     if let Some(plan) = plans.first() {
         describe(plan, printer);

@@ -127,9 +127,9 @@ fn what_makes_no_sense_is_refused_and_leaves_nothing() {
     assert_snapshot!(here.run(&format!("write {expression} --over b=1,2 -o out")), @r#"
     exit code 2
     --- stderr
-    error: there is no `b` in `"target" + a*("tuned" - "base")`
+    error: `b` is given values, but it is not in `"target" + a*("tuned" - "base")`
 
-    hint: write `b` where the numbers are to stand: `target + b*(grpo - sft)`
+    hint: write it where it counts, as in `target + b*vector`
     "#);
     assert_snapshot!(here.run(&format!("write {expression} --over a=1,2 --let a=base -o out")), @"
     exit code 2
