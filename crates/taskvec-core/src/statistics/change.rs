@@ -1,7 +1,7 @@
 //! One tensor's change, computed and measured block by block.
 
 use super::rounding::Rounding;
-use super::sums::{census, sum_of_squares};
+use super::sums::{census, sum_of_squares, sum_of_stored_squares};
 use super::weight_statistics::WeightStatistics;
 use crate::coefficient::Coefficient;
 use crate::execute::{Computation, FloatFormat, Root, widen};
@@ -154,7 +154,7 @@ impl<'a> MeasuredChange<'a> {
             nan: special.nan,
             infinite: special.infinite,
             largest: special.largest.into(),
-            sum_of_squares: special.sum_of_squares,
+            sum_of_squares: sum_of_stored_squares(change),
             origin_sum_of_squares: (self.origin.as_ref())
                 .map(|_| sum_of_squares(&widened.origin[..change.len()])),
             rounding: self.stored.map(|_| self.rounding_of(widened)),

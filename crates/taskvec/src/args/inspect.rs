@@ -5,7 +5,7 @@ use taskvec_core::Dtype;
 
 use super::weights::{BindingArgs, RowArgs, ThreadArgs, dtype};
 
-/// Show what an expression stands for: sizes, norms, zeros, what storing it loses, and how two vectors compare
+/// Measure what an expression stands for: norms, zeros, spectra; or compare two vectors
 #[derive(Debug, Args)]
 #[command(
     before_help = "Example: where the reasoning vector is long, and where it points as the target went\n  \
@@ -31,7 +31,7 @@ pub(crate) struct InspectArgs {
     /// Let a tensor that a vector does not have count as zero in it
     #[arg(long)]
     pub(crate) missing_as_zero: bool,
-    /// List so many leading singular values of every matrix, its stable rank, and the energy that lower ranks keep
+    /// List the 16, or N, leading singular values of every matrix, its stable rank, and the energy that lower ranks keep
     #[arg(
         long,
         value_name = "N",
