@@ -18,6 +18,7 @@ pub(crate) mod lora;
 pub(crate) mod micro;
 pub(crate) mod output;
 pub(crate) mod over;
+pub(crate) mod questions;
 #[cfg(test)]
 mod reference;
 pub(crate) mod report;

@@ -1,10 +1,9 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use taskvec_eval::Condition;
 
-use super::eval::Form;
 use super::over::Over;
+use super::questions::QuestionArgs;
 use super::weights::{BindingArgs, ThreadArgs};
 
 /// Measure an expression at many values of its coefficients
@@ -24,35 +23,14 @@ pub(crate) struct SweepArgs {
     /// Numbers that a name in EXPR stands for: NAME=0.25,0.5,1 or NAME=FROM:TO:STEP; given again, a grid
     #[arg(long, value_name = "NAME=NUMBERS", required = true)]
     pub(crate) over: Vec<Over>,
-    /// Benchmarks, separated by commas; `taskvec tasks` lists them, `micro` is all of the micro world
-    #[arg(long, value_name = "NAMES")]
-    pub(crate) tasks: String,
-    /// Perturbations of the text, separated by commas: clean, distractor, noise, reordered, adversarial
-    #[arg(
-        long,
-        value_name = "NAMES",
-        value_delimiter = ',',
-        default_value = "clean"
-    )]
-    pub(crate) conditions: Vec<Condition>,
-    /// Questions of each task and condition [default: as many as the task says]
-    #[arg(long, value_name = "N")]
-    pub(crate) limit: Option<usize>,
-    /// Seed of synthetic questions and of perturbations
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    pub(crate) seed: u64,
-    /// How questions are put: in the model's chat template where it has one, or as one of the two
-    #[arg(long, value_name = "FORM", default_value = "auto")]
-    pub(crate) prompt_form: Form,
-    /// Directory of questions that do not ship with taskvec; `taskvec tasks` says which file belongs where
-    #[arg(long, value_name = "DIR")]
-    pub(crate) data: Option<PathBuf>,
     /// Directory for the records of every sample and for what was asked; run again to resume
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
     /// Print one JSON object instead of tables
     #[arg(long)]
     pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) questions: QuestionArgs,
     #[command(flatten)]
     pub(crate) bindings: BindingArgs,
     #[command(flatten)]

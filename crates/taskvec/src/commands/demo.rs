@@ -12,7 +12,7 @@ use taskvec_eval::{Condition, Generator, Report};
 use super::eval::{self, Document};
 use super::model::{self, Fingerprint};
 use crate::args::demo::DemoArgs;
-use crate::args::eval::Form;
+use crate::args::questions::Form;
 use crate::failure::Refusal;
 use crate::printer::{Printer, Table};
 use crate::resolution;

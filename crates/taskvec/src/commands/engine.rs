@@ -12,7 +12,7 @@ use taskvec_eval::task::PromptForm;
 
 use super::model::{self, Fingerprint};
 use crate::args::engine::{Engine, EngineArgs};
-use crate::args::eval::Form;
+use crate::args::questions::Form;
 use crate::args::weights::{BindingArgs, ThreadArgs};
 use crate::failure::{Refusal, unless_interrupted};
 use crate::interruption::Heeding;

@@ -15,14 +15,19 @@ use crate::printer::{Align, Printer, Progress, Table, Unit};
 
 pub(crate) fn run(arguments: &EvalArgs, printer: &Printer) -> anyhow::Result<()> {
     arguments.threads.limit_pool()?;
-    let registry = super::tasks::registry(arguments.data.as_deref());
-    let cells = cells(&registry, &arguments.tasks, &arguments.conditions, printer)?;
+    let registry = super::tasks::registry(arguments.questions.data.as_deref());
+    let cells = cells(
+        &registry,
+        &arguments.questions.tasks,
+        &arguments.questions.conditions,
+        printer,
+    )?;
     let wanted = Wanted {
         expression: arguments.expression.as_deref(),
         bindings: &arguments.bindings,
         engine: &arguments.engine,
         threads: arguments.threads,
-        form: arguments.prompt_form,
+        form: arguments.questions.prompt_form,
         purpose: "evaluate",
         certainty: match arguments.out {
             Some(_) => Fingerprint::Content,
@@ -39,8 +44,8 @@ pub(crate) fn run(arguments: &EvalArgs, printer: &Printer) -> anyhow::Result<()>
     let mut ready = planned.open(printer)?;
     let options = RunOptions {
         selection: Selection {
-            limit: arguments.limit,
-            seed: arguments.seed,
+            limit: arguments.questions.limit,
+            seed: arguments.questions.seed,
             ..Selection::test()
         },
         ..RunOptions::greedy(ready.form)

@@ -6,8 +6,8 @@ use taskvec_eval::task::PromptForm;
 
 use super::engine::{self, Wanted};
 use super::model::Fingerprint;
-use crate::args::eval::Form;
 use crate::args::generate::GenerateArgs;
+use crate::args::questions::Form;
 use crate::printer::Printer;
 
 pub(crate) fn run(arguments: &GenerateArgs, printer: &Printer) -> anyhow::Result<()> {

@@ -4,8 +4,8 @@ use taskvec_lm::train::grpo::{self, DecoderSampler, TaskEnvironment};
 
 use super::model;
 use super::training::{Origin, Run};
-use crate::args::eval::Form;
 use crate::args::grpo::GrpoArgs;
+use crate::args::questions::Form;
 use crate::printer::Printer;
 use crate::resolution;
 

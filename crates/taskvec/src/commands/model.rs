@@ -11,7 +11,7 @@ use taskvec_lm::generate::LocalGenerator;
 use taskvec_lm::model::Model;
 use taskvec_lm::train::parallel::Workers;
 
-use crate::args::eval::Form;
+use crate::args::questions::Form;
 use crate::args::weights::ThreadArgs;
 use crate::printer::{Printer, Unit};
 

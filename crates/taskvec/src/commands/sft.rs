@@ -11,7 +11,7 @@ use taskvec_lm::train::sft;
 
 use super::model;
 use super::training::{Origin, Run};
-use crate::args::eval::Form;
+use crate::args::questions::Form;
 use crate::args::sft::SftArgs;
 use crate::printer::Printer;
 use crate::resolution;

@@ -26,8 +26,13 @@ const COMMAND: &str = "taskvec sweep";
 pub(crate) fn run(arguments: &SweepArgs, printer: &Printer) -> anyhow::Result<()> {
     let started = Instant::now();
     arguments.threads.limit_pool()?;
-    let registry = super::tasks::registry(arguments.data.as_deref());
-    let cells = eval::cells(&registry, &arguments.tasks, &arguments.conditions, printer)?;
+    let registry = super::tasks::registry(arguments.questions.data.as_deref());
+    let cells = eval::cells(
+        &registry,
+        &arguments.questions.tasks,
+        &arguments.questions.conditions,
+        printer,
+    )?;
     let bindings = resolution::bindings(&arguments.bindings)?;
     let options = PlanOptions::default();
     let named = resolution::named(&arguments.expression, &bindings, &options, printer)?;
@@ -58,11 +63,11 @@ pub(crate) fn run(arguments: &SweepArgs, printer: &Printer) -> anyhow::Result<()
         let model = model::load(plan)?;
         let options = RunOptions {
             selection: Selection {
-                limit: arguments.limit,
-                seed: arguments.seed,
+                limit: arguments.questions.limit,
+                seed: arguments.questions.seed,
                 ..Selection::test()
             },
-            ..RunOptions::greedy(model::prompt_form(&model, arguments.prompt_form))
+            ..RunOptions::greedy(model::prompt_form(&model, arguments.questions.prompt_form))
         };
         let mut engine = model::engine(model, arguments.threads)?;
         engine_name = engine.describe();
@@ -168,10 +173,11 @@ fn describe(arguments: &SweepArgs, named: &Named, cells: &[Cell]) -> anyhow::Res
         points: points(&arguments.over, &named.expression)?,
         variables,
         tasks,
-        conditions: arguments.conditions.clone(),
-        limit: arguments.limit,
-        seed: arguments.seed,
+        conditions: arguments.questions.conditions.clone(),
+        limit: arguments.questions.limit,
+        seed: arguments.questions.seed,
         prompt_form: arguments
+            .questions
             .prompt_form
             .to_possible_value()
             .map_or_else(String::new, |form| form.get_name().to_owned()),
