@@ -94,7 +94,7 @@ impl WriteReport {
 ///
 /// # Errors
 ///
-/// [`Error::Strangers`] when models take part that do not descend from one initialisation, unless
+/// [`crate::Error::Strangers`] when models take part that do not descend from one initialisation, unless
 /// [`PlanOptions::allow_strangers`](crate::plan::PlanOptions) is set. When the destination is taken, the disk is full or refuses, an input cannot be read or has changed since the plan
 /// was built, or the write was cancelled.
 pub fn write(
@@ -109,7 +109,7 @@ pub fn write(
 
 /// Writes the results of several plans in one pass over their inputs.
 ///
-/// Each output is, byte for byte, what [`write`] would make of its plan; reports come in the order of the plans. What
+/// Each output is, byte for byte, what [`write()`] would make of its plan; reports come in the order of the plans. What
 /// plans from one [`Plan::build_all`] have in common is read once for all of them, and methods in it work once. A tensor
 /// that is an input's own, unchanged, in some outputs and computed in others is read once for each of the two.
 ///
@@ -118,7 +118,7 @@ pub fn write(
 ///
 /// # Errors
 ///
-/// As [`write`], for whichever output it is. Everything that can be refused is refused before anything is computed.
+/// As [`write()`], for whichever output it is. Everything that can be refused is refused before anything is computed.
 pub fn write_all(
     outputs: &[(&Plan, &Path)],
     options: &WriteOptions<'_>,
