@@ -15,7 +15,7 @@ use super::weights::{DestinationArgs, ThreadArgs};
     after_help = "The same as: taskvec write 'model + SCALE*vector' --let model=REF --let vector=REF -o PATH"
 )]
 pub(crate) struct ApplyArgs {
-    /// The model to add to: a directory, a .safetensors file, `hf:ORG/NAME[@REVISION]` or micro:NAME
+    /// The model to add to: a directory, a .safetensors file, `hf:ORG/NAME[@REVISION]` or `micro:NAME`
     #[arg(long, value_name = "REF")]
     pub(crate) model: Reference,
     /// The vector to add

@@ -15,14 +15,14 @@ pub(crate) struct EvalArgs {
     /// The model
     #[arg(value_name = "EXPR")]
     pub(crate) expression: Option<String>,
+    #[command(flatten)]
+    pub(crate) questions: QuestionArgs,
     /// Keep a record of every sample in this file, or in a file in this directory; run again to resume
     #[arg(long, value_name = "PATH")]
     pub(crate) out: Option<PathBuf>,
     /// Print one JSON object instead of a table
     #[arg(long)]
     pub(crate) json: bool,
-    #[command(flatten)]
-    pub(crate) questions: QuestionArgs,
     #[command(flatten)]
     pub(crate) bindings: BindingArgs,
     #[command(flatten)]

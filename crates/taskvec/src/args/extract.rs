@@ -11,7 +11,7 @@ use super::weights::{DestinationArgs, ThreadArgs};
     after_help = "The same as: taskvec write 'tuned - base' --let tuned=REF --let base=REF -o PATH"
 )]
 pub(crate) struct ExtractArgs {
-    /// The model that has learned: a directory, a .safetensors file, `hf:ORG/NAME[@REVISION]` or micro:NAME
+    /// The model that has learned: a directory, a .safetensors file, `hf:ORG/NAME[@REVISION]` or `micro:NAME`
     #[arg(long, value_name = "REF")]
     pub(crate) tuned: Reference,
     /// The model to subtract

@@ -23,14 +23,14 @@ pub(crate) struct SweepArgs {
     /// Numbers that a name in EXPR stands for: NAME=0.25,0.5,1 or NAME=FROM:TO:STEP; given again, a grid
     #[arg(long, value_name = "NAME=NUMBERS", required = true)]
     pub(crate) over: Vec<Over>,
+    #[command(flatten)]
+    pub(crate) questions: QuestionArgs,
     /// Directory for the records of every sample and for what was asked; run again to resume
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
     /// Print one JSON object instead of tables
     #[arg(long)]
     pub(crate) json: bool,
-    #[command(flatten)]
-    pub(crate) questions: QuestionArgs,
     #[command(flatten)]
     pub(crate) bindings: BindingArgs,
     #[command(flatten)]
