@@ -33,8 +33,8 @@ pub(crate) struct Computation {
     inputs: Vec<TensorInput>,
     steps: Vec<PreparedStep>,
     roots: Vec<Combination>,
-    /// In how many roots, from the first, what is not finite is counted.
-    counted: usize,
+    /// Whether somebody wants to know what in the roots is not finite.
+    is_counted: bool,
     everything: Needs,
 }
 
@@ -101,7 +101,7 @@ pub(crate) struct Workspace {
 }
 
 impl Computation {
-    /// Prepares the formula of tensor `name` for the given roots.
+    /// Prepares the formula of tensor `name` for the given roots, in which nothing is counted.
     pub(crate) fn new(
         plan: &Plan,
         name: &str,
@@ -109,9 +109,14 @@ impl Computation {
         formula: &TensorFormula,
         roots: &[Root<'_>],
     ) -> Self {
+        Self::of_family(name, elements, &[(plan, formula, roots)]).uncounted()
+    }
+
+    /// Without counting what is not finite in the roots. One that is an input as it stands is then not even copied.
+    pub(crate) fn uncounted(self) -> Self {
         Self {
-            counted: 1,
-            ..Self::of_family(name, elements, &[(plan, formula, roots)])
+            is_counted: false,
+            ..self
         }
     }
 
@@ -147,7 +152,7 @@ impl Computation {
             elements,
             inputs: compiler.inputs,
             steps: compiler.steps,
-            counted: roots.len(),
+            is_counted: true,
             roots,
             everything,
         }
@@ -335,7 +340,7 @@ impl Computation {
 
     /// The input that a root is as it stands, where nobody wants it counted.
     fn at_hand(&self, root: usize) -> Option<usize> {
-        self.roots[root].as_stored.filter(|_| root >= self.counted)
+        self.roots[root].as_stored.filter(|_| !self.is_counted)
     }
 
     /// Reads the inputs and computes the steps that are needed. Returns where the wanted elements lie among those at hand.

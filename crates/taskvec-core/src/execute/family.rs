@@ -166,7 +166,7 @@ pub(super) fn compute(name: &str, members: &[Member<'_>]) -> Job {
                 *wanted = if other == index { &roots } else { &[] };
             }
             Survey {
-                computation: Computation::of_family(name, elements, &looked_at),
+                computation: Computation::of_family(name, elements, &looked_at).uncounted(),
                 blocks: sample.blocks(name, elements),
             }
         })

@@ -13,7 +13,7 @@ pub use build::records_of;
 
 use crate::condition::Condition;
 use crate::generator::Prompt;
-use crate::report::{SIGNIFICANCE, Verdict};
+use crate::report::Verdict;
 use serde::Serialize;
 
 /// The version of the JSON form; raised when a field changes its meaning or goes away.
@@ -101,15 +101,7 @@ impl Row {
     /// What the row allows one to say of the second run.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
-        if self.p_value_adjusted.is_some_and(|p| p >= SIGNIFICANCE) {
-            Verdict::Undecided
-        } else if self.ci_low > 0.0 {
-            Verdict::Higher
-        } else if self.ci_high < 0.0 {
-            Verdict::Lower
-        } else {
-            Verdict::Undecided
-        }
+        Verdict::of(self.p_value_adjusted, self.ci_low, self.ci_high)
     }
 }
 

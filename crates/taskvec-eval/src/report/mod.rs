@@ -121,20 +121,27 @@ pub enum Verdict {
     Undecided,
 }
 
+impl Verdict {
+    /// Of a difference with this interval, and an adjusted p value where there is one.
+    pub(crate) fn of(p_value_adjusted: Option<f64>, ci_low: f64, ci_high: f64) -> Self {
+        if p_value_adjusted.is_some_and(|p| p >= SIGNIFICANCE) {
+            Self::Undecided
+        } else if ci_low > 0.0 {
+            Self::Higher
+        } else if ci_high < 0.0 {
+            Self::Lower
+        } else {
+            Self::Undecided
+        }
+    }
+}
+
 impl Difference {
     /// A difference is called one if its interval excludes 0 and its adjusted p value is below
     /// [`SIGNIFICANCE`]. Undecided is not equal: the interval says how much may be hidden.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
-        if self.p_value_adjusted >= SIGNIFICANCE {
-            Verdict::Undecided
-        } else if self.ci_low > 0.0 {
-            Verdict::Higher
-        } else if self.ci_high < 0.0 {
-            Verdict::Lower
-        } else {
-            Verdict::Undecided
-        }
+        Verdict::of(Some(self.p_value_adjusted), self.ci_low, self.ci_high)
     }
 }
 

@@ -6,11 +6,13 @@ use libtest_mimic::Trial;
 use std::sync::LazyLock;
 use taskvec_eval::sandbox::{Isolation, Limits, Program, Sandbox, SandboxError, Settings, Verdict};
 
-static NAMESPACES: LazyLock<Sandbox> = LazyLock::new(|| open(Isolation::Namespaces));
-static LANDLOCK: LazyLock<Sandbox> = LazyLock::new(|| open(Isolation::Landlock));
+static NAMESPACES: LazyLock<Sandbox> =
+    LazyLock::new(|| open(Isolation::Namespaces, Limits::humaneval()));
+static LANDLOCK: LazyLock<Sandbox> =
+    LazyLock::new(|| open(Isolation::Landlock, Limits::humaneval()));
 
-fn open(isolation: Isolation) -> Sandbox {
-    let mut settings = Settings::new(Limits::humaneval());
+pub(crate) fn open(isolation: Isolation, limits: Limits) -> Sandbox {
+    let mut settings = Settings::new(limits);
     settings.isolation = Some(isolation);
     Sandbox::open(&settings).unwrap_or_else(|error| panic!("{error}\nhint: {:?}", error.hint()))
 }
