@@ -344,6 +344,22 @@ pub enum Error {
         /// What is wrong with it.
         problem: String,
     },
+    /// A file that is no recipe of a study.
+    #[error("`{}` is no recipe of a study\n{problem}", path.display())]
+    Recipe {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it, and where.
+        problem: String,
+    },
+    /// A file that does not say what was studied.
+    #[error("`{}` does not describe a study: {problem}", path.display())]
+    StudyFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// Points that have not answered the questions that others have.
     #[error(
         "{} of {points} points of the sweep are not finished: {}",
@@ -464,6 +480,10 @@ impl Error {
                 Some("make it with `taskvec inspect EXPR --json`, without `--by tensor`".to_owned())
             }
             Self::SweepFile { .. } => Some("make it with `taskvec sweep`".to_owned()),
+            Self::Recipe { .. } => Some(
+                "docs/studies.md says what stands in a recipe, and `recipes/` has some".to_owned(),
+            ),
+            Self::StudyFile { .. } => Some("make it with `taskvec study`".to_owned()),
             Self::SweepIncomplete { .. } => {
                 Some("run the same `taskvec sweep` again to finish it".to_owned())
             }

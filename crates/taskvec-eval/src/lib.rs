@@ -20,6 +20,7 @@ pub mod run;
 pub mod sandbox;
 mod split;
 pub mod statistics;
+pub mod study;
 pub mod sweep;
 pub mod task;
 

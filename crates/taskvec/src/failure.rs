@@ -125,6 +125,26 @@ pub(crate) enum Refusal {
         /// What was swept there.
         expression: String,
     },
+    /// Names in a recipe's expressions that stand for nothing.
+    #[error("the recipe does not say what {} {}", quoted(names, "and"), if names.len() == 1 { "is" } else { "are" })]
+    Unbound {
+        /// The names.
+        names: Vec<String>,
+    },
+    /// A short name in a recipe that leads back to itself, or to too much.
+    #[error("`{name}` stands for an expression without end")]
+    EndlessName {
+        /// The name.
+        name: String,
+    },
+    /// A directory that another study is kept in.
+    #[error("`{directory}` holds the study `{title}` of other models")]
+    OtherStudy {
+        /// The directory.
+        directory: String,
+        /// What the study there is called.
+        title: String,
+    },
     /// A file of the user's own, where a page was to be written.
     #[error("`{path}` exists and is no report of that format")]
     NotAReport {
@@ -195,7 +215,18 @@ impl Refusal {
             Self::NoVariable { name, .. } => {
                 Some(format!("write it where it counts, as in `target + {name}*vector`"))
             }
-            Self::OtherSweep { .. } => Some("pass another directory with `--out`".to_owned()),
+            Self::Unbound { names } => Some(format!(
+                "say it on the command line: {}",
+                names
+                    .iter()
+                    .map(|name| format!("--let {name}=REF"))
+                    .collect::<Vec<_>>()
+                    .join(" ")
+            )),
+            Self::EndlessName { .. } => {
+                Some("its meaning in `[vectors]` must not lead back to it".to_owned())
+            }
+            Self::OtherSweep { .. } | Self::OtherStudy { .. } => Some("pass another directory with `--out`".to_owned()),
             Self::NotAReport { .. } => Some("pass another path with `-o`".to_owned()),
             Self::ForeignReport { .. } => Some("pass another path with `--out`".to_owned()),
             Self::NotAsRecorded { .. } => Some(

@@ -173,28 +173,24 @@ pub(crate) fn model_plan(
     purpose: &'static str,
     printer: &Printer,
 ) -> anyhow::Result<Plan> {
-    model_plan_with(
-        expression,
-        bindings,
-        purpose,
-        &PlanOptions::default(),
-        printer,
-    )
+    let bindings = self::bindings(bindings)?;
+    let options = PlanOptions::default();
+    model_plan_with(expression, &bindings, purpose, &options, printer)
 }
 
-/// As [`model_plan`], with options of its own.
+/// As [`model_plan`], with names resolved and options of its own.
 ///
 /// # Errors
 ///
 /// As [`model_plan`].
 pub(crate) fn model_plan_with(
     expression: &str,
-    bindings: &BindingArgs,
+    bindings: &Bindings,
     purpose: &'static str,
     options: &PlanOptions,
     printer: &Printer,
 ) -> anyhow::Result<Plan> {
-    let plan = plan(expression, &self::bindings(bindings)?, options, printer)?;
+    let plan = plan(expression, bindings, options, printer)?;
     if plan.kind() != Kind::Model {
         return Err(Refusal::NotAModel {
             expression: plan.expression().to_string(),

@@ -40,6 +40,7 @@ pub use types::Kind;
 pub(crate) use types::{binary_kind, negated_kind};
 
 use crate::coefficient::Coefficient;
+use crate::reference::Reference;
 
 /// A parsed expression.
 ///
@@ -113,78 +114,100 @@ impl Expression {
     ///
     /// When the replacement makes the tree deeper than an expression may be.
     pub fn with_scalar(&self, name: &str, value: &Coefficient) -> Result<Self, ExpressionError> {
-        fn number(value: &Coefficient, span: Span) -> Node {
-            if value.is_negative() {
-                return Node::new(Syntax::Negate(Box::new(number(&value.abs(), span))), span);
-            }
-            if value.is_decimal_literal() {
-                return Node::new(Syntax::Scalar(value.clone()), span);
-            }
-            let denominator = Coefficient::whole(value.denominator());
-            let numerator = value * &denominator;
-            Node::new(
-                Syntax::Binary {
-                    operator: Operator::Divide,
-                    left: Box::new(Node::new(Syntax::Scalar(numerator), span)),
-                    right: Box::new(Node::new(Syntax::Scalar(denominator), span)),
-                },
-                span,
-            )
-        }
-        fn replace(node: &Node, name: &str, value: &Coefficient) -> Node {
-            let span = node.span;
-            let syntax = match &node.syntax {
-                Syntax::Atom(Atom::Name(found)) if found == name => return number(value, span),
-                Syntax::Scalar(_) | Syntax::Atom(_) => node.syntax.clone(),
-                Syntax::Negate(operand) => Syntax::Negate(Box::new(replace(operand, name, value))),
-                Syntax::Binary {
-                    operator,
-                    left,
-                    right,
-                } => Syntax::Binary {
-                    operator: *operator,
-                    left: Box::new(replace(left, name, value)),
-                    right: Box::new(replace(right, name, value)),
-                },
-                Syntax::Call(call) => Syntax::Call(Call {
-                    function: call.function.clone(),
-                    function_span: call.function_span,
-                    arguments: call
-                        .arguments
-                        .iter()
-                        .map(|argument| Argument {
-                            key: argument.key.clone(),
-                            value: replace(&argument.value, name, value),
-                        })
-                        .collect(),
-                }),
-                Syntax::List(items) => Syntax::List(
-                    items
-                        .iter()
-                        .map(|item| replace(item, name, value))
-                        .collect(),
-                ),
-                Syntax::Tuple(items) => Syntax::Tuple(
-                    items
-                        .iter()
-                        .map(|item| replace(item, name, value))
-                        .collect(),
-                ),
-                Syntax::Rules(rules) => Syntax::Rules(
-                    rules
-                        .iter()
-                        .map(|rule| Rule {
-                            pattern: rule.pattern.clone(),
-                            pattern_span: rule.pattern_span,
-                            value: replace(&rule.value, name, value),
-                        })
-                        .collect(),
-                ),
-            };
-            Node::new(syntax, span)
-        }
+        self.with(name, &number(value, self.root.span))
+    }
+
+    /// The expression with every `name` replaced by another expression, so that what is used often has a short name.
+    ///
+    /// # Errors
+    ///
+    /// When the replacement makes the tree deeper than an expression may be.
+    pub fn with_expression(&self, name: &str, meaning: &Self) -> Result<Self, ExpressionError> {
+        self.with(name, &meaning.root)
+    }
+
+    fn with(&self, name: &str, meaning: &Node) -> Result<Self, ExpressionError> {
         // Parsing the printed form again gives spans into the text that errors will show.
-        replace(&self.root, name, value).to_string().parse()
+        replaced(&self.root, name, meaning).to_string().parse()
+    }
+}
+
+fn number(value: &Coefficient, span: Span) -> Node {
+    if value.is_negative() {
+        return Node::new(Syntax::Negate(Box::new(number(&value.abs(), span))), span);
+    }
+    if value.is_decimal_literal() {
+        return Node::new(Syntax::Scalar(value.clone()), span);
+    }
+    let denominator = Coefficient::whole(value.denominator());
+    let numerator = value * &denominator;
+    Node::new(
+        Syntax::Binary {
+            operator: Operator::Divide,
+            left: Box::new(Node::new(Syntax::Scalar(numerator), span)),
+            right: Box::new(Node::new(Syntax::Scalar(denominator), span)),
+        },
+        span,
+    )
+}
+
+fn replaced(node: &Node, name: &str, meaning: &Node) -> Node {
+    let inside = |node: &Node| replaced(node, name, meaning);
+    let syntax = match &node.syntax {
+        Syntax::Atom(Atom::Name(found)) if found == name => return meaning.clone(),
+        Syntax::Scalar(_) | Syntax::Atom(_) => node.syntax.clone(),
+        Syntax::Negate(operand) => Syntax::Negate(Box::new(inside(operand))),
+        Syntax::Binary {
+            operator,
+            left,
+            right,
+        } => Syntax::Binary {
+            operator: *operator,
+            left: Box::new(inside(left)),
+            right: Box::new(inside(right)),
+        },
+        Syntax::Call(call) => Syntax::Call(Call {
+            function: call.function.clone(),
+            function_span: call.function_span,
+            arguments: call
+                .arguments
+                .iter()
+                .map(|argument| Argument {
+                    key: argument.key.clone(),
+                    value: inside(&argument.value),
+                })
+                .collect(),
+        }),
+        Syntax::List(items) => Syntax::List(items.iter().map(inside).collect()),
+        Syntax::Tuple(items) => Syntax::Tuple(items.iter().map(inside).collect()),
+        Syntax::Rules(rules) => Syntax::Rules(
+            rules
+                .iter()
+                .map(|rule| Rule {
+                    pattern: rule.pattern.clone(),
+                    pattern_span: rule.pattern_span,
+                    value: inside(&rule.value),
+                })
+                .collect(),
+        ),
+    };
+    Node::new(syntax, node.span)
+}
+
+/// The reference as an atom: what stands for it in an expression that needs no binding.
+impl From<&Reference> for Expression {
+    fn from(reference: &Reference) -> Self {
+        let atom = match reference {
+            Reference::Embedded { scheme, name } => Atom::Embedded {
+                scheme: scheme.clone(),
+                name: name.clone(),
+            },
+            _ => Atom::Quoted(reference.to_string()),
+        };
+        let source = atom.to_string();
+        let span = Span::new(0, source.len());
+        let root = Node::new(Syntax::Atom(atom), span);
+        Self { root, source }
     }
 }
 

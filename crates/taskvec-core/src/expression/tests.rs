@@ -276,3 +276,40 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_name_stands_for_an_expression_and_keeps_its_parentheses() {
+    let with = |text: &str, meaning: &str| {
+        parse(text)
+            .with_expression("v", &parse(meaning))
+            .unwrap()
+            .to_string()
+    };
+    assert_eq!(
+        with("target - 0.5*v", "grpo - sft"),
+        "target - 0.5*(grpo - sft)"
+    );
+    assert_eq!(
+        with("target + random(v, seed=1) - v", "grpo - sft"),
+        "target + random(grpo - sft, seed=1) - (grpo - sft)"
+    );
+    // Names are whole words, and what is put in is not searched again.
+    assert_eq!(with("vv + v", "v + w"), "vv + (v + w)");
+    let deep = format!("{}v", "-".repeat(150));
+    assert!(parse(&deep).with_expression("v", &parse(&deep)).is_err());
+}
+
+#[test]
+fn a_reference_in_an_expression_is_read_back_as_itself() {
+    for text in [
+        "micro:target",
+        "hf:org/name@main",
+        "./a \"b\" \\ c",
+        "ab:c-d",
+    ] {
+        let reference: Reference = text.parse().unwrap();
+        let expression = Expression::from(&reference);
+        assert_eq!(parse(&expression.to_string()), expression, "{text}");
+        assert_eq!(expression.names().len(), 0, "{text}");
+    }
+}

@@ -8,25 +8,29 @@ impl Report {
     /// the baseline in points, starred where it is one ([`Difference::verdict`]).
     #[must_use]
     pub fn overview(&self) -> Table {
-        let cells = self.cells();
+        self.overview_of(&self.models(), &self.cells())
+    }
+
+    /// [`Report::overview`] of some models on some tasks under some conditions.
+    #[must_use]
+    pub fn overview_of(&self, models: &[&str], cells: &[(&str, Condition)]) -> Table {
         let mut header = vec!["model".to_owned()];
         header.extend(
             cells
                 .iter()
                 .map(|&(task, condition)| title(task, condition)),
         );
-        let rows = self
-            .models()
-            .into_iter()
-            .map(|model| {
-                let values = cells.iter().map(|&(task, condition)| {
-                    self.row(model, task, condition)
-                        .map_or_else(String::new, summary)
-                });
-                std::iter::once(model.to_owned()).chain(values).collect()
-            })
-            .collect();
-        Table { header, rows }
+        let row = |model: &&str| {
+            let values = cells.iter().map(|&(task, condition)| {
+                self.row(model, task, condition)
+                    .map_or_else(String::new, summary)
+            });
+            std::iter::once((*model).to_owned()).chain(values).collect()
+        };
+        Table {
+            header,
+            rows: models.iter().map(row).collect(),
+        }
     }
 
     /// For each task and condition a table with intervals, differences, and tests.
@@ -100,11 +104,11 @@ impl Report {
         }
     }
 
-    pub(super) fn models(&self) -> Vec<&str> {
+    pub(crate) fn models(&self) -> Vec<&str> {
         distinct(self.rows.iter().map(|row| row.model.as_str()))
     }
 
-    pub(super) fn cells(&self) -> Vec<(&str, Condition)> {
+    pub(crate) fn cells(&self) -> Vec<(&str, Condition)> {
         distinct(
             self.rows
                 .iter()

@@ -1,7 +1,9 @@
 //! Rectangles of text.
 
+use serde::{Deserialize, Serialize};
+
 /// A table whose first column is text and whose others are numbers.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Table {
     /// Names of the columns.
     pub header: Vec<String>,
@@ -50,6 +52,23 @@ impl Table {
             .chain(&escaped.rows)
             .map(|cells| format!("| {} |\n", align(cells, &widths, " | ")))
             .collect()
+    }
+
+    /// Rows as columns; `corner` is what stands where the names of both meet.
+    pub(crate) fn transposed(&self, corner: &str) -> Self {
+        let column = |index: usize| -> Vec<String> {
+            let rows = self.rows.iter().filter_map(|row| row.get(index));
+            rows.cloned().collect()
+        };
+        let with = |first: &str, rest: Vec<String>| {
+            std::iter::once(first.to_owned()).chain(rest).collect()
+        };
+        Self {
+            header: with(corner, column(0)),
+            rows: (1..self.header.len())
+                .map(|index| with(&self.header[index], column(index)))
+                .collect(),
+        }
     }
 
     fn widths(&self, width: impl Fn(&str) -> usize) -> Vec<usize> {
@@ -104,6 +123,14 @@ mod tests {
             table().to_text(),
             "model       n\n─────────  ──\na|b        12\n−1 größer   3\n"
         );
+    }
+
+    #[test]
+    fn rows_become_columns() {
+        let transposed = table().transposed("what");
+        assert_eq!(transposed.header, ["what", "a|b", "−1 größer"]);
+        assert_eq!(transposed.rows, [["n", "12", "3"]]);
+        assert_eq!(transposed.transposed("model"), table());
     }
 
     #[test]

@@ -24,6 +24,7 @@ mod reference;
 pub(crate) mod report;
 pub(crate) mod score;
 pub(crate) mod sft;
+pub(crate) mod study;
 pub(crate) mod sweep;
 pub(crate) mod tasks;
 pub(crate) mod verify;
@@ -70,6 +71,7 @@ pub(crate) enum Command {
     Compare(compare::CompareArgs),
     Score(score::ScoreArgs),
     Tasks(tasks::TasksArgs),
+    Study(study::StudyArgs),
     Sweep(sweep::SweepArgs),
     Best(best::BestArgs),
     Report(report::ReportArgs),

@@ -1,111 +1,43 @@
 use std::fs;
 use std::path::Path;
-use std::time::Instant;
 
 use anyhow::Context;
-use taskvec_core::{Bindings, PlanOptions};
-use taskvec_eval::report::Study;
-use taskvec_eval::run::{RecordLog, RunOptions, Subject};
-use taskvec_eval::task::Selection;
-use taskvec_eval::{Condition, Generator, Report};
+use taskvec_core::Bindings;
+use taskvec_eval::Report;
+use taskvec_eval::run::RecordLog;
 
-use super::eval::{self, Document};
-use super::model::{self, Fingerprint};
+use super::eval::Document;
+use super::model::{Fingerprint, Fingerprints};
+use super::study::{self, Conduct, Questions};
 use crate::args::demo::DemoArgs;
-use crate::args::questions::Form;
 use crate::failure::Refusal;
 use crate::printer::{Printer, Table};
-use crate::resolution;
 
 const COMMAND: &str = "taskvec demo";
-/// The model that the others are compared with.
-const TARGET: &str = "target";
-const SUBTRACTED: &str = "target - v";
-const ADDED: [&str; 2] = ["target + 0.5 v", "target + 1.0 v"];
-const RANDOM: &str = "target + random(v)";
-
-/// The study's models: what is shown, and what it stands for.
-fn models(seed: u64) -> Vec<(&'static str, String)> {
-    const V: &str = "(micro:grpo - micro:sft)";
-    vec![
-        (SUBTRACTED, format!("micro:target - {V}")),
-        (TARGET, "micro:target".to_owned()),
-        (ADDED[0], format!("micro:target + 0.5*{V}")),
-        (ADDED[1], format!("micro:target + {V}")),
-        (
-            RANDOM,
-            format!("micro:target + random(micro:grpo - micro:sft, seed={seed})"),
-        ),
-        (
-            "target + (grpo - base)",
-            "micro:target + (micro:grpo - micro:base)".to_owned(),
-        ),
-        (
-            "target + (sft - base)",
-            "micro:target + (micro:sft - micro:base)".to_owned(),
-        ),
-    ]
-}
 
 pub(crate) fn run(arguments: &DemoArgs, printer: &Printer) -> anyhow::Result<()> {
-    let started = Instant::now();
     arguments.threads.limit_pool()?;
     check_destination(&arguments.out)?;
-    let cells = eval::cells(
-        &taskvec_eval::Registry::standard(),
-        "micro",
-        &[Condition::Clean, Condition::Adversarial],
-        printer,
-    )?;
+    let mut recipe = study::micro()?;
+    recipe.questions.limit = Some(arguments.limit);
+    recipe.seeds = vec![arguments.seed];
+    let questions = Questions::find(&taskvec_eval::Registry::standard(), &recipe, printer)?;
+    let conduct = Conduct {
+        recipe: &recipe,
+        cells: &questions.cells,
+        engine: None,
+        threads: arguments.threads,
+        bindings: Bindings::default(),
+    };
     printer.note("v = micro:grpo - micro:sft, what GRPO taught beyond SFT on the same problems");
-
     let (mut log, certainty) = match &arguments.records {
         Some(path) => (RecordLog::open(path)?, Fingerprint::Content),
         None => (RecordLog::in_memory(), Fingerprint::Header),
     };
-    let mut engine = String::new();
-    for (label, expression) in models(arguments.seed) {
-        let plan = resolution::plan(
-            &expression,
-            &Bindings::default(),
-            &PlanOptions::default(),
-            printer,
-        )?;
-        let subject = Subject {
-            model: label.to_owned(),
-            expression: plan.expression().to_string(),
-            fingerprint: model::fingerprint(&plan, certainty, printer)?,
-        };
-        let model = model::load(&plan)?;
-        let options = RunOptions {
-            selection: Selection {
-                limit: Some(arguments.limit),
-                seed: arguments.seed,
-                ..Selection::test()
-            },
-            ..RunOptions::greedy(model::prompt_form(&model, Form::Auto))
-        };
-        let mut generator = model::engine(model, arguments.threads)?;
-        engine = generator.describe();
-        eval::evaluate(
-            &mut generator,
-            &subject,
-            &cells,
-            &options,
-            &mut log,
-            printer,
-        )?;
-        printer.note(format_args!(
-            "{label}: done after {:.0} s",
-            started.elapsed().as_secs_f64()
-        ));
-    }
-    let report = Report::build(&log.finish()?, Some(TARGET))?.conclude(&Study {
-        task: "micro-gsm".to_owned(),
-        additions: ADDED.map(str::to_owned).to_vec(),
-        subtraction: Some(SUBTRACTED.to_owned()),
-        random: Some(RANDOM.to_owned()),
-    });
+    let repetition = conduct.only_repetition(printer)?;
+    let mut fingerprints = Fingerprints::new(certainty);
+    let engine = conduct.measure(&repetition, &mut log, &mut fingerprints, printer)?;
+    let report = conduct.report(&log.finish()?, &questions)?;
 
     let document = Document {
         command: COMMAND,

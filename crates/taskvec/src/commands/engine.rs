@@ -4,16 +4,16 @@ use std::time::Duration;
 
 use anyhow::Context;
 use serde_json::Value;
-use taskvec_core::{ContentHash, Plan, PlanOptions};
+use taskvec_core::{Bindings, ContentHash, Plan, PlanOptions};
 use taskvec_eval::Generator;
 use taskvec_eval::engine::{ApiKey, OpenAi, OpenAiOptions, ServeOptions, Served};
 use taskvec_eval::run::Subject;
 use taskvec_eval::task::PromptForm;
 
-use super::model::{self, Fingerprint};
+use super::model::{self, Fingerprints};
 use crate::args::engine::{Engine, EngineArgs};
 use crate::args::questions::Form;
-use crate::args::weights::{BindingArgs, ThreadArgs};
+use crate::args::weights::ThreadArgs;
 use crate::failure::{Refusal, unless_interrupted};
 use crate::interruption::Heeding;
 use crate::printer::{Printer, Unit};
@@ -22,13 +22,13 @@ use crate::resolution;
 /// What is to be run.
 pub(super) struct Wanted<'a> {
     pub(super) expression: Option<&'a str>,
-    pub(super) bindings: &'a BindingArgs,
-    pub(super) engine: &'a EngineArgs,
+    pub(super) bindings: &'a Bindings,
+    /// `None` for this process.
+    pub(super) engine: Option<&'a EngineArgs>,
     pub(super) threads: ThreadArgs,
     pub(super) form: Form,
     /// What for, in a message: `evaluate`.
     pub(super) purpose: &'static str,
-    pub(super) certainty: Fingerprint,
 }
 
 /// An engine with a model in it.
@@ -60,8 +60,8 @@ pub(super) struct Planned<'a> {
 
 enum Way<'a> {
     Local(Plan),
-    Connect(&'a str),
-    Start(&'a str, Plan),
+    Connect(&'a EngineArgs, &'a str),
+    Start(&'a EngineArgs, &'a str, Plan),
 }
 
 /// Finds out which engine the flags ask for, and what the expression stands for where one is needed.
@@ -70,7 +70,14 @@ enum Way<'a> {
 ///
 /// Flags that do not fit together, and an expression that is no model.
 pub(super) fn plan<'a>(wanted: Wanted<'a>, printer: &Printer) -> anyhow::Result<Planned<'a>> {
-    let flags = wanted.engine;
+    let local = |wanted| -> anyhow::Result<Way<'_>> {
+        let plan = model_plan(wanted, &PlanOptions::default(), printer)?;
+        Ok(Way::Local(plan))
+    };
+    let Some(flags) = wanted.engine else {
+        let way = local(&wanted)?;
+        return Ok(Planned { wanted, way });
+    };
     let problem = |problem| Err(Refusal::EngineFlags { problem }.into());
     let way = match (flags.engine, &flags.base_url, &flags.serve) {
         (Some(Engine::Local), Some(_), _) => {
@@ -82,7 +89,7 @@ pub(super) fn plan<'a>(wanted: Wanted<'a>, printer: &Printer) -> anyhow::Result<
         (Some(Engine::Openai), None, None) => {
             return problem("`--engine openai` needs `--base-url` or `--serve`");
         }
-        (_, Some(url), _) => Way::Connect(url),
+        (_, Some(url), _) => Way::Connect(flags, url),
         (_, None, Some(command)) => {
             Served::check(command)?;
             // As in this process: what is only measured may come of strangers.
@@ -90,9 +97,9 @@ pub(super) fn plan<'a>(wanted: Wanted<'a>, printer: &Printer) -> anyhow::Result<
                 allow_strangers: true,
                 ..PlanOptions::default()
             };
-            Way::Start(command, model_plan(&wanted, &options, printer)?)
+            Way::Start(flags, command, model_plan(&wanted, &options, printer)?)
         }
-        (_, None, None) => Way::Local(model_plan(&wanted, &PlanOptions::default(), printer)?),
+        (_, None, None) => local(&wanted)?,
     };
     Ok(Planned { wanted, way })
 }
@@ -114,31 +121,43 @@ fn model_plan(
 }
 
 impl Planned<'_> {
-    /// Loads the model, or writes it and starts a server, or asks the server that there is.
+    /// Loads the model, or writes it and starts a server, or asks the server that there is. `fingerprints` may know
+    /// checkpoints of earlier models, whose names must have meant the same.
     ///
     /// # Errors
     ///
     /// Whatever keeps the model from being loaded, written or served.
-    pub(super) fn open(&self, printer: &Printer) -> anyhow::Result<Ready> {
+    pub(super) fn open(
+        &self,
+        fingerprints: &mut Fingerprints,
+        printer: &Printer,
+    ) -> anyhow::Result<Ready> {
+        let wanted = &self.wanted;
         match &self.way {
-            Way::Local(plan) => local(plan, &self.wanted, printer),
-            Way::Connect(url) => connected(url, &self.wanted, printer),
-            Way::Start(command, plan) => started(command, plan, &self.wanted, printer),
+            Way::Local(plan) => local(plan, subject(plan, fingerprints, printer)?, wanted),
+            Way::Connect(flags, url) => connected(flags, url, wanted, printer),
+            Way::Start(flags, command, plan) => {
+                let subject = subject(plan, fingerprints, printer)?;
+                started(flags, command, plan, subject, wanted, printer)
+            }
         }
     }
 }
 
-fn subject(plan: &Plan, wanted: &Wanted<'_>, printer: &Printer) -> anyhow::Result<Subject> {
+fn subject(
+    plan: &Plan,
+    fingerprints: &mut Fingerprints,
+    printer: &Printer,
+) -> anyhow::Result<Subject> {
     let expression = plan.expression().to_string();
     Ok(Subject {
         model: expression.clone(),
-        fingerprint: model::fingerprint(plan, wanted.certainty, printer)?,
+        fingerprint: fingerprints.of(plan, printer)?,
         expression,
     })
 }
 
-fn local(plan: &Plan, wanted: &Wanted<'_>, printer: &Printer) -> anyhow::Result<Ready> {
-    let subject = subject(plan, wanted, printer)?;
+fn local(plan: &Plan, subject: Subject, wanted: &Wanted<'_>) -> anyhow::Result<Ready> {
     let model = model::load(plan)?;
     let form = model::prompt_form(&model, wanted.form);
     Ok(Ready {
@@ -150,8 +169,13 @@ fn local(plan: &Plan, wanted: &Wanted<'_>, printer: &Printer) -> anyhow::Result<
     })
 }
 
-fn connected(url: &str, wanted: &Wanted<'_>, printer: &Printer) -> anyhow::Result<Ready> {
-    let engine = OpenAi::connect(url, wanted.engine.model.as_deref(), options(wanted.engine))?;
+fn connected(
+    flags: &EngineArgs,
+    url: &str,
+    wanted: &Wanted<'_>,
+    printer: &Printer,
+) -> anyhow::Result<Ready> {
+    let engine = OpenAi::connect(url, flags.model.as_deref(), options(flags))?;
     let label = wanted.expression.unwrap_or(engine.model()).to_owned();
     printer.detail(format_args!("asking {}", engine.describe()));
     // What the user says of the weights is all that is known of them, so another label is another model.
@@ -173,23 +197,20 @@ fn connected(url: &str, wanted: &Wanted<'_>, printer: &Printer) -> anyhow::Resul
 }
 
 fn started(
+    flags: &EngineArgs,
     command: &str,
     plan: &Plan,
+    subject: Subject,
     wanted: &Wanted<'_>,
     printer: &Printer,
 ) -> anyhow::Result<Ready> {
-    let subject = subject(plan, wanted, printer)?;
     let form = match wanted.form {
         Form::Base => PromptForm::Base,
         Form::Chat => PromptForm::Chat,
         Form::Auto if has_chat_template(plan)? => PromptForm::Chat,
         Form::Auto => PromptForm::Base,
     };
-    let parent = wanted
-        .engine
-        .serve_dir
-        .clone()
-        .unwrap_or_else(std::env::temp_dir);
+    let parent = flags.serve_dir.clone().unwrap_or_else(std::env::temp_dir);
     let directory = tempfile::Builder::new()
         .prefix("taskvec-serve-")
         .tempdir_in(&parent)
@@ -199,13 +220,13 @@ fn started(
     write(plan, &path, wanted.threads, printer)?;
 
     printer.note(format_args!("starting the server: {command}"));
-    let options = options(wanted.engine);
+    let options = options(flags);
     let served = Served::start(&ServeOptions {
         command: command.to_owned(),
         model: path.clone(),
         // From here on it goes with the server, which may outlive us by a moment.
         remove: Some(directory.keep()),
-        patience: Duration::from_secs(wanted.engine.serve_timeout.get()),
+        patience: Duration::from_secs(flags.serve_timeout.get()),
         key: options.key.clone(),
     })?;
     let name = path.display().to_string();

@@ -7,11 +7,12 @@ use taskvec_eval::task::Selection;
 use taskvec_eval::{Condition, Generator, Registry, Report};
 
 use super::engine::{self, Wanted};
-use super::model::Fingerprint;
+use super::model::{Fingerprint, Fingerprints};
 use crate::args::eval::EvalArgs;
 use crate::failure::Refusal;
 use crate::interruption::Farewell;
 use crate::printer::{Align, Printer, Progress, Table, Unit};
+use crate::resolution;
 
 pub(crate) fn run(arguments: &EvalArgs, printer: &Printer) -> anyhow::Result<()> {
     arguments.threads.limit_pool()?;
@@ -22,17 +23,14 @@ pub(crate) fn run(arguments: &EvalArgs, printer: &Printer) -> anyhow::Result<()>
         &arguments.questions.conditions,
         printer,
     )?;
+    let bindings = resolution::bindings(&arguments.bindings)?;
     let wanted = Wanted {
         expression: arguments.expression.as_deref(),
-        bindings: &arguments.bindings,
-        engine: &arguments.engine,
+        bindings: &bindings,
+        engine: Some(&arguments.engine),
         threads: arguments.threads,
         form: arguments.questions.prompt_form,
         purpose: "evaluate",
-        certainty: match arguments.out {
-            Some(_) => Fingerprint::Content,
-            None => Fingerprint::Header,
-        },
     };
     let planned = engine::plan(wanted, printer)?;
     // Before the model is loaded or served, which may take long.
@@ -41,7 +39,11 @@ pub(crate) fn run(arguments: &EvalArgs, printer: &Printer) -> anyhow::Result<()>
         Some(path) => RecordLog::open(path)?,
         None => RecordLog::in_memory(),
     };
-    let mut ready = planned.open(printer)?;
+    let mut fingerprints = Fingerprints::new(match records {
+        Some(_) => Fingerprint::Content,
+        None => Fingerprint::Header,
+    });
+    let mut ready = planned.open(&mut fingerprints, printer)?;
     let options = RunOptions {
         selection: Selection {
             limit: arguments.questions.limit,

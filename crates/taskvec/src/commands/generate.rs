@@ -5,10 +5,11 @@ use taskvec_eval::generator::{GenerateRequest, Message, Prompt, Sampling};
 use taskvec_eval::task::PromptForm;
 
 use super::engine::{self, Wanted};
-use super::model::Fingerprint;
+use super::model::{Fingerprint, Fingerprints};
 use crate::args::generate::GenerateArgs;
 use crate::args::questions::Form;
 use crate::printer::Printer;
+use crate::resolution;
 
 pub(crate) fn run(arguments: &GenerateArgs, printer: &Printer) -> anyhow::Result<()> {
     arguments.threads.limit_pool()?;
@@ -30,16 +31,17 @@ pub(crate) fn run(arguments: &GenerateArgs, printer: &Printer) -> anyhow::Result
         }
         prompt => prompt.to_owned(),
     };
+    let bindings = resolution::bindings(&arguments.bindings)?;
     let wanted = Wanted {
         expression: arguments.expression.as_deref(),
-        bindings: &arguments.bindings,
-        engine: &arguments.engine,
+        bindings: &bindings,
+        engine: Some(&arguments.engine),
         threads: arguments.threads,
         form,
         purpose: "generate text",
-        certainty: Fingerprint::Header,
     };
-    let mut ready = engine::plan(wanted, printer)?.open(printer)?;
+    let mut ready = engine::plan(wanted, printer)?
+        .open(&mut Fingerprints::new(Fingerprint::Header), printer)?;
     let prompt = match ready.form {
         PromptForm::Base => Prompt::Text(text),
         PromptForm::Chat => {

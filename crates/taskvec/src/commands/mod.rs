@@ -17,6 +17,7 @@ mod model;
 mod report;
 mod score;
 mod sft;
+mod study;
 mod sweep;
 mod tasks;
 mod tokenizers;
@@ -55,6 +56,7 @@ pub(crate) fn run(command: &Command, printer: &Printer) -> anyhow::Result<()> {
         Command::Compare(arguments) => compare::run(arguments, printer),
         Command::Score(arguments) => score::run(arguments, printer),
         Command::Tasks(arguments) => tasks::run(arguments, printer),
+        Command::Study(arguments) => study::run(arguments, printer),
         Command::Sweep(arguments) => sweep::run(arguments, printer),
         Command::Best(arguments) => best::run(arguments, printer),
         Command::Report(arguments) => report::run(arguments, printer),

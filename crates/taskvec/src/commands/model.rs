@@ -68,19 +68,6 @@ pub(super) enum Fingerprint {
     Header,
 }
 
-/// Identifies the weights that `plan` stands for.
-///
-/// # Errors
-///
-/// When a weight file cannot be read.
-pub(super) fn fingerprint(
-    plan: &Plan,
-    kind: Fingerprint,
-    printer: &Printer,
-) -> anyhow::Result<String> {
-    Fingerprints::new(kind).of(plan, printer)
-}
-
 /// Identifies several expressions over the same checkpoints, each of which is read once.
 #[derive(Debug)]
 pub(super) struct Fingerprints {

@@ -5,6 +5,7 @@ use anyhow::Context;
 use taskvec_core::{ContentHash, Expression};
 use taskvec_eval::report::{Inspection, Page, PageOptions, Run};
 use taskvec_eval::run::{Record, RecordLog};
+use taskvec_eval::study::{self, Outcome};
 use taskvec_eval::sweep::{RECORDS, SIDE_FILE, Sweep};
 
 use super::best::read;
@@ -77,7 +78,21 @@ fn open(path: &Path) -> anyhow::Result<Run> {
     } else {
         None
     };
+    let study_file = file.with_file_name(study::SIDE_FILE);
+    let study = if study_file.is_file() {
+        Some(read(&study_file, Outcome::parse)?)
+    } else {
+        None
+    };
     let mut records = RecordLog::parse(&file, &bytes)?;
+    if let Some(study) = &study {
+        records.retain(|record| {
+            study
+                .recipe
+                .labels(|_| true)
+                .any(|label| label == record.model)
+        });
+    }
     if let Some(sweep) = &sweep {
         // A directory may hold points of an earlier, finer grid.
         records.retain(|record| sweep.points.iter().any(|point| point.model == record.model));
@@ -87,6 +102,7 @@ fn open(path: &Path) -> anyhow::Result<Run> {
         sha256: ContentHash::of(&bytes).to_string(),
         records,
         sweep,
+        study,
     })
 }
 
@@ -127,6 +143,9 @@ fn write_figures(directory: &Path, page: &Page) -> anyhow::Result<()> {
 
 /// The commands that make such records again.
 fn commands(run: &Run) -> Vec<String> {
+    if let Some(study) = &run.study {
+        return vec![study_command(study)];
+    }
     if let Some(sweep) = &run.sweep {
         return vec![sweep_command(sweep)];
     }
@@ -141,6 +160,16 @@ fn commands(run: &Run) -> Vec<String> {
         .iter()
         .map(|(_, records)| eval_command(records))
         .collect()
+}
+
+fn study_command(study: &Outcome) -> String {
+    let limit = study.recipe.questions.limit;
+    let limit = limit.map_or_else(String::new, |limit| format!(" --limit {limit}"));
+    let seeds: Vec<String> = study.recipe.seeds.iter().map(u64::to_string).collect();
+    format!(
+        "taskvec study RECIPE{limit} --seeds {} --out DIR",
+        seeds.join(",")
+    )
 }
 
 fn sweep_command(sweep: &Sweep) -> String {

@@ -18,6 +18,7 @@ mod references;
 mod refusal;
 mod scales;
 mod score;
+mod study;
 mod sweep;
 mod trust;
 mod usage;

@@ -5,6 +5,7 @@ use crate::error::{Error, Result};
 use crate::generator::{Finish, Prompt};
 use crate::report::{Inspection, Report, Robustness, robustness};
 use crate::run::{Record, Request};
+use crate::study::{Excerpt, Outcome, Part, Prompted, excerpts, prompting};
 use crate::sweep::Sweep;
 use crate::task::Metric;
 use serde::{Deserialize, Serialize};
@@ -34,6 +35,10 @@ pub struct PageData {
     pub models: Vec<Model>,
     /// What was asked, and every answer.
     pub cells: Vec<Cell>,
+    /// The questions of a study, where the records are one's.
+    pub excerpts: Vec<Excerpt>,
+    /// What an instruction does, where a study asked with and without it.
+    pub prompting: Vec<Prompted>,
     /// Accuracy over coefficients.
     pub curves: Vec<Curve>,
     /// What perturbations cost.
@@ -160,9 +165,10 @@ impl PageData {
             return Err(Error::NothingToReport);
         }
         let mut notes = Vec::new();
-        let report = report(runs, &records, options, &mut notes)?;
+        let study = runs.iter().find_map(|run| run.study.as_ref());
+        let report = report(runs, study, &records, options, &mut notes)?;
         let models = models(&records, &report);
-        let (headline_model, headline_is_best) = headline_model(&report, &models, options)?;
+        let (headline_model, headline_is_best) = headline_model(&report, &models, study, options)?;
         Ok(Self {
             schema_version: SCHEMA_VERSION,
             taskvec: env!("CARGO_PKG_VERSION").to_owned(),
@@ -170,6 +176,8 @@ impl PageData {
             headline_model,
             headline_is_best,
             cells: cells(&records, &models),
+            excerpts: study.map_or_else(Vec::new, |study| excerpts(study, &report)),
+            prompting: study.map_or_else(Vec::new, |study| prompting(study, &records)),
             curves: runs
                 .iter()
                 .filter_map(|run| run.sweep.as_ref())
@@ -217,6 +225,7 @@ fn merged(runs: &[Run]) -> Vec<Record> {
 
 fn report(
     runs: &[Run],
+    study: Option<&Outcome>,
     records: &[Record],
     options: &PageOptions,
     notes: &mut Vec<String>,
@@ -224,6 +233,13 @@ fn report(
     if let Some(baseline) = &options.baseline {
         require(baseline, records)?;
         return Report::build(records, Some(baseline));
+    }
+    if let (Some(study), [_]) = (study, runs) {
+        let report = Report::build(records, Some(study.recipe.baseline()))?;
+        return Ok(match study.tasks.first() {
+            Some(task) => report.conclude(&study.recipe.roles(task)),
+            None => report,
+        });
     }
     let zero = runs
         .iter()
@@ -271,10 +287,12 @@ fn models(records: &[Record], report: &Report) -> Vec<Model> {
     models
 }
 
-/// The model that was named, or the one with the highest mean accuracy over what was asked clean.
+/// The model that was named, or the one with the highest mean accuracy over what was asked clean: of a study's additions,
+/// where there are some, on what they are to improve.
 fn headline_model(
     report: &Report,
     models: &[Model],
+    study: Option<&Outcome>,
     options: &PageOptions,
 ) -> Result<(usize, bool)> {
     let labels = || models.iter().map(|model| model.label.clone());
@@ -286,11 +304,15 @@ fn headline_model(
         })?;
         return Ok((index, false));
     }
+    let additions: BTreeSet<&str> = study
+        .into_iter()
+        .flat_map(|study| study.recipe.labels(|part| part == Part::Addition))
+        .collect();
     let mean = |label: &str| {
-        let rows = report
-            .rows
-            .iter()
-            .filter(|row| row.model == label && row.condition == Condition::Clean);
+        let is_wanted = |task: &String| study.is_none_or(|study| study.tasks.contains(task));
+        let rows = report.rows.iter().filter(|row| {
+            row.model == label && row.condition == Condition::Clean && is_wanted(&row.task)
+        });
         let (sum, count) = rows.fold((0.0, 0.0), |(sum, count), row| {
             (sum + row.accuracy, count + 1.0)
         });
@@ -299,7 +321,8 @@ fn headline_model(
     let mut best: Option<(usize, f64)> = None;
     let mut candidates = 0;
     for (index, label) in labels().enumerate() {
-        if report.baseline.as_deref() == Some(label.as_str()) {
+        let is_addition = additions.is_empty() || additions.contains(label.as_str());
+        if report.baseline.as_deref() == Some(label.as_str()) || !is_addition {
             continue;
         }
         candidates += 1;
@@ -313,9 +336,13 @@ fn headline_model(
 
 fn title(runs: &[Run], options: &PageOptions, models: &[Model]) -> String {
     let sweep = runs.iter().find_map(|run| run.sweep.as_ref());
-    match (&options.title, sweep, models) {
+    let study = runs.iter().find_map(|run| run.study.as_ref());
+    let asked = study
+        .map(Outcome::title)
+        .or_else(|| sweep.map(|sweep| sweep.expression.clone()));
+    match (&options.title, asked, models) {
         (Some(title), _, _) => title.clone(),
-        (None, Some(sweep), _) => sweep.expression.clone(),
+        (None, Some(title), _) => title,
         (None, None, [only]) => only.label.clone(),
         (None, None, models) => format!("{} models compared", models.len()),
     }

@@ -20,8 +20,8 @@ const SCRIPT: &str = include_str!("page.js");
 #[derive(Serialize)]
 struct View {
     cards: Vec<Card>,
-    columns: Vec<String>,
-    overview: Vec<OverviewRow>,
+    overview: Overview,
+    excerpts: Vec<Overview>,
     cells: Vec<CellView>,
     curves: Vec<FigureView>,
     vectors: Vec<VectorView>,
@@ -35,6 +35,12 @@ struct Card {
     row: usize,
     baseline_row: Option<usize>,
     verdict: &'static str,
+}
+
+#[derive(Serialize)]
+struct Overview {
+    columns: Vec<String>,
+    rows: Vec<OverviewRow>,
 }
 
 #[derive(Serialize)]
@@ -187,18 +193,33 @@ fn view(data: &PageData, figures: &[Figure]) -> View {
             })
         })
         .collect();
-    let overview = report
-        .models()
-        .into_iter()
-        .map(|model| OverviewRow {
-            model: model.to_owned(),
-            is_baseline: report.baseline.as_deref() == Some(model),
-            cells: places
-                .iter()
-                .map(|&place| find(model, place).map(|row| row_view(report.rows.as_slice(), row)))
-                .collect(),
-        })
-        .collect();
+    let overview = |models: &[&str], places: &[(&str, crate::Condition)]| Overview {
+        columns: places
+            .iter()
+            .map(|&(task, condition)| render::title(task, condition))
+            .collect(),
+        rows: models
+            .iter()
+            .map(|&model| OverviewRow {
+                model: model.to_owned(),
+                is_baseline: report.baseline.as_deref() == Some(model),
+                cells: places
+                    .iter()
+                    .map(|&place| {
+                        find(model, place).map(|row| row_view(report.rows.as_slice(), row))
+                    })
+                    .collect(),
+            })
+            .collect(),
+    };
+    let excerpts = data.excerpts.iter().map(|excerpt| {
+        let models: Vec<&str> = excerpt.models.iter().map(String::as_str).collect();
+        let places = excerpt.cells.iter();
+        let places: Vec<(&str, crate::Condition)> = places
+            .map(|(task, condition)| (task.as_str(), *condition))
+            .collect();
+        overview(&models, &places)
+    });
     let cells = places
         .iter()
         .map(|&(task, condition)| {
@@ -239,11 +260,8 @@ fn view(data: &PageData, figures: &[Figure]) -> View {
         .collect();
     View {
         cards,
-        columns: places
-            .iter()
-            .map(|&(task, condition)| render::title(task, condition))
-            .collect(),
-        overview,
+        overview: overview(&report.models(), &places),
+        excerpts: excerpts.collect(),
         cells,
         curves: figures
             .iter()

@@ -21,6 +21,7 @@ pub use data::{Answer, Cell, Curve, CurvePoint, Model, PageData, Question, Sourc
 use super::{Figure, Inspection, model_index};
 use crate::error::Result;
 use crate::run::Record;
+use crate::study::Outcome;
 use crate::sweep::Sweep;
 
 /// One record file.
@@ -34,6 +35,8 @@ pub struct Run {
     pub records: Vec<Record>,
     /// What was swept, where the records are a sweep's.
     pub sweep: Option<Sweep>,
+    /// What was studied, where the records are a study's.
+    pub study: Option<Outcome>,
 }
 
 /// What is shown beside the records.
@@ -41,10 +44,10 @@ pub struct Run {
 pub struct PageOptions {
     /// The page's title; `None` for one made from what is shown.
     pub title: Option<String>,
-    /// Label of the model that the others are compared with; `None` for a sweep's point with coefficients 0, and else
-    /// for the first model.
+    /// Label of the model that the others are compared with; `None` for a study's own, for a sweep's point with
+    /// coefficients 0, and else for the first model.
     pub baseline: Option<String>,
-    /// Label of the model that the headline is about; `None` for the best.
+    /// Label of the model that the headline is about; `None` for the best, in a study the best of its additions.
     pub model: Option<String>,
     /// Vectors to show by layer and module.
     pub vectors: Vec<Inspection>,

@@ -7,6 +7,7 @@ use crate::generator::{Finish, Sampling};
 use crate::report::{Found, Group, Report};
 use crate::run::{Request, prompt_hash};
 use crate::statistics::{PairedCounts, Z_95, holm, mcnemar_exact, newcombe_paired, wilson};
+use crate::study::Recipe;
 use crate::sweep::{Point, Sweep, Value, Variable};
 use crate::task::{PromptForm, Protocol, Registry, SampleScore, Selection};
 use std::collections::BTreeMap;
@@ -148,6 +149,37 @@ fn run(path: &str, records: Vec<Record>, sweep: Option<Sweep>) -> Run {
         sha256: "ab".repeat(32),
         records,
         sweep,
+        study: None,
+    }
+}
+
+/// What made the records of [`study`].
+fn outcome() -> Outcome {
+    let variants: String = [
+        ("target", "baseline"),
+        ("target - v", "subtraction"),
+        ("target + 0.5 v", "addition"),
+        ("target + 1.0 v", "addition"),
+        ("target + random(v)", "random"),
+    ]
+    .iter()
+    .map(|(label, part)| {
+        format!("[[variant]]\nlabel = \"{label}\"\nexpression = \"x\"\npart = \"{part}\"\n")
+    })
+    .collect();
+    let text = format!(
+        "title = \"A study\"\n[questions]\ntasks = [\"micro-gsm\"]\nunchanged = [\"micro-chat\"]\n\
+         conditions = [\"clean\", \"adversarial\"]\n{variants}"
+    );
+    Outcome {
+        schema_version: crate::study::SCHEMA_VERSION,
+        command: "taskvec study".to_owned(),
+        taskvec: "0.1.0".to_owned(),
+        recipe: Recipe::parse(std::path::Path::new("recipe.toml"), &text).unwrap(),
+        target: None,
+        seed: 0,
+        tasks: vec!["micro-gsm".to_owned()],
+        unchanged: vec!["micro-chat".to_owned()],
     }
 }
 
@@ -167,7 +199,35 @@ fn study() -> Page {
         commands: vec!["taskvec eval 'target + 0.5*(grpo - sft)' --tasks micro-gsm".to_owned()],
         ..PageOptions::default()
     };
-    Page::build(&[run("out/records.jsonl", all, None)], &options).unwrap()
+    let run = Run {
+        study: Some(outcome()),
+        ..run("out/records.jsonl", all, None)
+    };
+    Page::build(&[run], &options).unwrap()
+}
+
+#[test]
+fn a_study_is_shown_by_its_questions() {
+    let page = study();
+    let data = page.data();
+    assert_eq!(data.title, "A study");
+    assert_eq!(data.report.baseline.as_deref(), Some("target"));
+    assert_eq!(data.models[data.headline_model].label, "target + 1.0 v");
+    let titles: Vec<&str> = data.excerpts.iter().map(|it| it.title.as_str()).collect();
+    assert_eq!(
+        titles,
+        ["Addition", "Subtraction", "Controls", "Attack", "Cost"]
+    );
+    let conclusion = data.report.conclusion.as_deref().unwrap();
+    assert!(conclusion.contains("adding the vector"), "{conclusion}");
+    for text in [page.to_html(), page.to_markdown()] {
+        assert!(text.contains("What became of what should not change?"));
+        let beginning = "On micro-gsm (n = 120), adding the vector (";
+        assert!(
+            conclusion.starts_with(beginning) && text.contains(beginning),
+            "{conclusion}"
+        );
+    }
 }
 
 fn label(a: f64, b: f64) -> String {
@@ -653,10 +713,7 @@ fn a_record_in_two_files_counts_once() {
 fn markdown_and_model_index() {
     let page = study();
     let markdown = page.to_markdown();
-    assert!(
-        markdown.starts_with("# 5 models compared\n\n| model "),
-        "{markdown}"
-    );
+    assert!(markdown.starts_with("# A study\n\n| model "), "{markdown}");
     assert!(markdown.contains("## Under perturbation"));
     let index = page.to_model_index();
     let row = page
