@@ -6,6 +6,7 @@
 //! merged in the order of the tensor.
 
 mod block;
+mod card;
 mod computation;
 mod config_dtype;
 mod exact;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use super::card::{CARD, model_card};
 use super::config_dtype::with_dtype;
 use super::layout::{Form, Place, ShardLayout, kind, lay_out_file, lay_out_shards, places};
 use super::linear::Tally;
@@ -236,8 +237,8 @@ impl Pending<'_> {
         }
     }
 
-    /// Adds index and record. Only the rename is left to do.
-    pub(super) fn complete(&mut self) -> Result<()> {
+    /// Adds card, index and record. Only the rename is left to do.
+    pub(super) fn complete(&mut self, results: &BTreeMap<String, String>) -> Result<()> {
         let draft = &mut self.draft;
         let directory = match &mut self.output {
             Output::File(file) => {
@@ -255,6 +256,10 @@ impl Pending<'_> {
         self.writers.clear();
         let mut outputs = std::mem::take(&mut self.outputs);
         outputs.append(&mut self.side_files.records);
+        let results = results.get(&draft.provenance.expression);
+        let card = model_card(&draft.provenance, results.map_or("", String::as_str));
+        directory.put_file(CARD, card.as_bytes())?;
+        outputs.push(record::file_record(CARD, card.as_bytes()));
         if let [_, _, ..] = draft.shards.as_slice() {
             let lists = draft
                 .shards

@@ -31,6 +31,8 @@ pub struct WriteOptions<'a> {
     /// Store each matrix in the form, dense or sparse, in which [`smallest_storage`](crate::statistics::smallest_storage)
     /// of this expression found it smallest.
     pub storage: Option<&'a Storage>,
+    /// What the model cards say of results: by expression as printed, the lines of `model-index` in the Hub's metadata.
+    pub results: BTreeMap<String, String>,
     /// Stops the write as soon as it becomes true; nothing has appeared then.
     pub cancelled: Option<&'a AtomicBool>,
 }
@@ -44,6 +46,7 @@ impl Default for WriteOptions<'_> {
             sync: true,
             hash: false,
             storage: None,
+            results: BTreeMap::new(),
             cancelled: None,
         }
     }
@@ -88,7 +91,7 @@ impl WriteReport {
 /// the key `taskvec.json`; any other becomes a directory with shards named and
 /// filled as the template's are. A model's directory also gets every file that lies beside the template's weights, byte
 /// for byte, save that the dtype field of `config.json` follows [`PlanOptions::output_dtype`](crate::plan::PlanOptions)
-/// where that was given.
+/// where that was given, and a model card, `README.md`.
 ///
 /// The output appears whole or not at all.
 ///
@@ -214,7 +217,7 @@ fn publish(mut outputs: Vec<Pending<'_>>, options: &WriteOptions<'_>) -> Result<
             rounding,
             config_dtype_changed: output.side_files.config_dtype_changed,
         });
-        output.complete()?;
+        output.complete(&options.results)?;
     }
     for (output, report) in outputs.into_iter().zip(&mut reports) {
         report.destination = output.commit()?;

@@ -9,6 +9,7 @@ mod checkpoint;
 mod compare;
 mod engine;
 mod examples;
+mod harness;
 mod inspect;
 mod interruption;
 mod language;
