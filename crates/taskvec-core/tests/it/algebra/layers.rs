@@ -568,3 +568,33 @@ fn settings_that_count_layers_are_named() {
     );
     assert_eq!(world.plan("m").notes(), [""; 0]);
 }
+
+#[test]
+fn layers_of_an_adapter_move_with_those_of_its_model() {
+    let peft = "tests/goldens/peft";
+    let bindings = Bindings::default()
+        .with(
+            "model",
+            format!("{peft}/qwen2.safetensors").parse().unwrap(),
+        )
+        .with("adapter", format!("{peft}/lora").parse().unwrap());
+    let load = |expression: &str| {
+        let library = world().library();
+        let options = PlanOptions::default();
+        Plan::build(&expression.parse().unwrap(), &bindings, &library, &options)
+            .unwrap_or_else(|error| panic!("{expression}: {error}"))
+            .load_all()
+            .unwrap()
+    };
+    let (sum, moved) = (
+        load("model + adapter"),
+        load("stack(model, layers(model + adapter, \"1, 0\"))"),
+    );
+    let depth = (0..)
+        .take_while(|number| !layer(&sum, *number).is_empty())
+        .count() as u32;
+    assert!(depth > 1 && sum != load("model"));
+    for (place, number) in [(depth, 1), (depth + 1, 0)] {
+        assert_eq!(layer(&moved, place), layer(&sum, number));
+    }
+}
