@@ -7,9 +7,11 @@
 //!
 //! Not covered: formats other than safetensors.
 
+mod config_text;
 mod embedded;
 mod format;
 mod index;
+mod layers;
 mod open;
 mod rows;
 mod side_file;
@@ -24,10 +26,14 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use config_text::Configured;
+pub(crate) use config_text::{ConfigChange, with_value};
 pub use embedded::{EmbeddedDirectory, Library};
 pub use format::WeightFormat;
 pub(crate) use index::is_plain_file_name;
 pub use index::{IndexError, encode_index};
+use layers::Layered;
+pub(crate) use layers::{LayerMap, stands_before_layers};
 pub(crate) use open::fetch_needed;
 use rows::Fitted;
 pub(crate) use rows::Rows;
@@ -86,6 +92,10 @@ pub struct Checkpoint {
     opened: Arc<Opened>,
     /// Tensors that have other rows than are stored.
     fitted: Option<Arc<Fitted>>,
+    /// Tensors that stand under other names than they are stored with.
+    layered: Option<Arc<Layered>>,
+    /// Values of the config that are others than are stored.
+    config: Option<Arc<Configured>>,
 }
 
 struct Opened {
@@ -130,6 +140,8 @@ impl Checkpoint {
         Self {
             opened: Arc::new(opened),
             fitted: None,
+            layered: None,
+            config: None,
         }
     }
 
@@ -183,9 +195,10 @@ impl Checkpoint {
 
     /// The tensors by name.
     pub fn tensors(&self) -> &BTreeMap<String, TensorInfo> {
-        match &self.fitted {
-            Some(fitted) => &fitted.tensors,
-            None => &self.opened.tensors,
+        match (&self.layered, &self.fitted) {
+            (Some(layered), _) => &layered.tensors,
+            (None, Some(fitted)) => &fitted.tensors,
+            (None, None) => &self.opened.tensors,
         }
     }
 
@@ -196,7 +209,10 @@ impl Checkpoint {
 
     /// `config.json`, where there is one.
     pub fn config(&self) -> Option<&Map<String, Value>> {
-        self.opened.config.as_ref()
+        match &self.config {
+            Some(configured) => Some(&configured.config),
+            None => self.opened.config.as_ref(),
+        }
     }
 
     /// The weight files, sorted by name.
@@ -204,10 +220,14 @@ impl Checkpoint {
         self.opened
             .files
             .iter()
-            .map(|file| Shard {
+            .enumerate()
+            .map(|(index, file)| Shard {
                 file_name: &file.name,
                 bytes: file.storage.bytes,
-                tensors: &file.order,
+                tensors: match &self.layered {
+                    Some(layered) => &layered.orders[index],
+                    None => &file.order,
+                },
             })
             .collect()
     }
@@ -227,6 +247,12 @@ impl Checkpoint {
                 tensor: name.to_owned(),
             });
         };
+        if let Some(layered) = &self.layered {
+            let own = layered.map.own_name(name);
+            return self
+                .stored()
+                .read_at(own.as_deref().unwrap_or(name), byte_offset, buffer);
+        }
         let location = info.location;
         let storage_of = |location: Location| &self.opened.files[location.file].storage;
         let storage = storage_of(location);
@@ -294,14 +320,16 @@ impl Checkpoint {
             .try_for_each(|file| file.storage.verify_unchanged())
     }
 
-    /// Whether this is the same checkpoint with the same rows, opened once, and not only one that is equal.
+    /// Whether this is the same checkpoint with the same rows and layers, opened once, and not only one that is equal.
     pub(crate) fn is(&self, other: &Self) -> bool {
         let is_fitted_alike = match (&self.fitted, &other.fitted) {
             (None, None) => true,
             (Some(one), Some(two)) => Arc::ptr_eq(one, two),
             _ => false,
         };
-        Arc::ptr_eq(&self.opened, &other.opened) && is_fitted_alike
+        Arc::ptr_eq(&self.opened, &other.opened)
+            && is_fitted_alike
+            && self.layer_map() == other.layer_map()
     }
 
     /// The files that belong to the model whatever its weights: config, tokenizer, chat template, licence.
@@ -313,7 +341,10 @@ impl Checkpoint {
     /// When the directory cannot be listed.
     pub fn side_files(&self) -> Result<Vec<SideFile>> {
         match &self.opened.folder {
-            Some(folder) => side_file::side_files(folder),
+            Some(folder) => side_file::side_files(folder)?
+                .into_iter()
+                .map(|file| self.configured(file))
+                .collect(),
             None => Ok(Vec::new()),
         }
     }

@@ -45,8 +45,8 @@ impl Checkpoint {
             fitted.rest.insert(name, (row_bytes * own as u64, rest));
         }
         Checkpoint {
-            opened: Arc::clone(&self.opened),
             fitted: Some(Arc::new(fitted)),
+            ..self.clone()
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The files beside the weights without which a model does not load.
 
+use std::sync::Arc;
+
 use super::storage::Folder;
 use crate::error::Result;
 
@@ -12,6 +14,8 @@ pub struct SideFile {
     name: String,
     bytes: u64,
     folder: Folder,
+    /// What it holds, where that is not what is stored.
+    content: Option<Arc<[u8]>>,
 }
 
 impl SideFile {
@@ -20,17 +24,29 @@ impl SideFile {
         &self.name
     }
 
+    /// The same file with another content.
+    pub(super) fn with_content(self, content: Vec<u8>) -> Self {
+        Self {
+            bytes: content.len() as u64,
+            content: Some(content.into()),
+            ..self
+        }
+    }
+
     /// Its length when it was listed.
     pub fn byte_len(&self) -> u64 {
         self.bytes
     }
 
-    /// Its content, verbatim.
+    /// Its content; verbatim, unless it is the config of a model with other layers than are stored.
     ///
     /// # Errors
     ///
     /// When it cannot be read or is larger than any such file may be.
     pub fn read(&self) -> Result<Vec<u8>> {
+        if let Some(content) = &self.content {
+            return Ok(content.to_vec());
+        }
         self.folder.read(&self.name, MAX_SIDE_FILE_BYTES)
     }
 }
@@ -47,6 +63,7 @@ pub(super) fn side_files(folder: &Folder) -> Result<Vec<SideFile>> {
                 name,
                 bytes,
                 folder: folder.clone(),
+                content: None,
             })
         })
         .collect()

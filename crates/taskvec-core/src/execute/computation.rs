@@ -463,7 +463,7 @@ impl Compiler<'_> {
             let (operand, format) = match operand {
                 Operand::Step(step) => (Operand::Step(places[step]), FloatFormat::F32),
                 Operand::Input(input) => {
-                    let place = self.input(&plan.input(input).checkpoint);
+                    let place = self.input(&plan.view(input).checkpoint);
                     (Operand::Input(place), self.inputs[place].format)
                 }
             };

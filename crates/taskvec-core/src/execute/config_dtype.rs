@@ -5,6 +5,7 @@
 
 use serde_json::Value;
 
+use crate::checkpoint::{ConfigChange, with_value};
 use crate::dtype::Dtype;
 
 /// The config with its dtype replaced, or `None` when it names none at its top level or already the right one.
@@ -19,31 +20,15 @@ pub(crate) fn with_dtype(config: &[u8], dtype: Dtype) -> Option<Vec<u8>> {
     let text = std::str::from_utf8(config).ok()?;
     let parsed: Value = serde_json::from_str(text).ok()?;
     // `torch_dtype` until version 4 of transformers, `dtype` since.
-    let mut replaced = text.to_owned();
-    for key in ["torch_dtype", "dtype"] {
-        let Some(old) = parsed.get(key).and_then(Value::as_str) else {
-            continue;
-        };
-        let quoted = format!("\"{key}\"");
-        for (at, _) in text.match_indices(&quoted) {
-            let after = &text[at + quoted.len()..];
-            let Some(value) = after.trim_start().strip_prefix(':').map(str::trim_start) else {
-                continue;
-            };
-            if !value.starts_with(&format!("\"{old}\"")) {
-                continue;
-            }
-            let start = text.len() - value.len() + 1;
-            let candidate = format!("{}{wanted}{}", &text[..start], &text[start + old.len()..]);
-            // A nested config may have the key too: right is the place that changes the top level and nothing else.
-            let mut expected = parsed.clone();
-            expected[key] = wanted.into();
-            if serde_json::from_str::<Value>(&candidate).is_ok_and(|found| found == expected) {
-                replaced = candidate;
-            }
-        }
-        break;
-    }
+    let key = ["torch_dtype", "dtype"]
+        .into_iter()
+        .find(|key| parsed.get(key).is_some_and(Value::is_string))?;
+    let change = ConfigChange {
+        table: None,
+        key: key.to_owned(),
+        value: wanted.into(),
+    };
+    let replaced = with_value(text, &change);
     (replaced != text).then(|| replaced.into_bytes())
 }
 

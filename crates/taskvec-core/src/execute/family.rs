@@ -88,7 +88,7 @@ pub(super) fn lanes_and_tasks<'a>(
 /// The input of which a tensor is a copy.
 fn source<'a>(plan: &'a Plan, name: &str) -> Option<&'a Checkpoint> {
     match plan.tensors()[name].production {
-        Production::Copy { input } => Some(&plan.input(input).checkpoint),
+        Production::Copy { input } => Some(&plan.view(input).checkpoint),
         Production::Compute(_) => None,
     }
 }

@@ -81,33 +81,16 @@ fn counts<'a>(storage: Option<&'a Storage>, name: &'a str) -> Option<(&'a str, &
     Some((name.strip_suffix(sparse::WEIGHT)?, before))
 }
 
-/// Shards as those of the layout, without tensors that the result does not have.
+/// Shards as those of the checkpoints, without tensors that the result does not have.
 pub(super) fn lay_out_shards(
     plan: &Plan,
     storage: Option<&Storage>,
 ) -> Result<Vec<ShardLayout>, HeaderError> {
-    let mut lists: Vec<Vec<String>> = Vec::new();
-    let order = plan.tensors_in_file_order();
-    let mut rest = order.as_slice();
-    for shard in plan.layout().shards() {
-        let count = shard
-            .tensors
-            .iter()
-            .filter(|name| plan.tensors().contains_key(*name))
-            .count();
-        let (now, later) = rest.split_at(count);
-        lists.push(now.iter().map(|&name| name.to_owned()).collect());
-        rest = later;
-    }
-    // Tensors that the layout does not have follow in the last shard.
-    let rest = rest.iter().map(|&name| name.to_owned());
-    match lists.last_mut() {
-        Some(last) => last.extend(rest),
-        None => lists.push(rest.collect()),
-    }
-    if lists.len() > 1 {
-        lists.retain(|list| !list.is_empty());
-    }
+    let files = plan.tensors_by_file();
+    let lists: Vec<Vec<String>> = files
+        .into_iter()
+        .map(|file| file.into_iter().map(str::to_owned).collect())
+        .collect();
     let metadata = metadata(plan);
     let count = lists.len();
     lists

@@ -174,7 +174,7 @@ fn compare_copy(
     let Production::Copy { input } = &tensor.production else {
         return Ok(counted);
     };
-    let source = &plan.input(*input).checkpoint;
+    let source = &plan.view(*input).checkpoint;
     // Elements of a few bits share bytes: such tensors are compared byte by byte.
     let size = tensor.dtype.bits() / 8;
     let (size, elements) = if size == 0 {

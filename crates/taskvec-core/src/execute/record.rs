@@ -110,7 +110,7 @@ pub(super) fn hash_weights(
     } in outputs.iter()
     {
         for (input, listed) in record.inputs.iter().enumerate() {
-            let checkpoint = &plan.input(input).checkpoint;
+            let checkpoint = plan.input(input);
             for index in 0..listed.files.len() {
                 let known = files.iter().position(|file| {
                     matches!(file, File::Input(other, at) if *at == index && other.is(checkpoint))

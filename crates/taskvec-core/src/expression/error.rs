@@ -369,6 +369,56 @@ pub enum Problem {
         /// Elements that there may be.
         limit: u64,
     },
+    /// A selection of layers that is none.
+    #[error("`{selection}` selects no layers: {reason}")]
+    LayerSelection {
+        /// The selection.
+        selection: String,
+        /// What it should be made of.
+        reason: &'static str,
+    },
+    /// A layer beyond the last.
+    #[error("`{operand}` has no layer {layer}; it has {depth} layers, 0 to {last}", last = depth.saturating_sub(1))]
+    NoSuchLayer {
+        /// The layer.
+        layer: u32,
+        /// What should have it.
+        operand: String,
+        /// Layers that there are.
+        depth: u32,
+    },
+    /// More layers than anything may have.
+    #[error("the result would have {layers} layers; at most {limit} are possible")]
+    TooManyLayers {
+        /// Layers of the result.
+        layers: u64,
+        /// Layers that there may be.
+        limit: u32,
+    },
+    /// Layers of something that has none, or of which it is not known.
+    #[error("how many layers `{operand}` has is not known")]
+    NoLayers {
+        /// What should have layers.
+        operand: String,
+    },
+    /// Layers in several lists, of which one would have to be meant.
+    #[error("`{operand}` has layers in {count} lists, such as `{list}`", count = lists.len(), list = lists.join("` and `"))]
+    SeveralLists {
+        /// What has them.
+        operand: String,
+        /// How the names of their tensors begin.
+        lists: Vec<String>,
+    },
+    /// Operands of different depths.
+    #[error("`{operand}` has {depth} layers, and stands beside what has {beside}")]
+    OtherDepth {
+        /// The operand.
+        operand: String,
+        /// Its layers.
+        depth: u32,
+        /// Layers of the others.
+        beside: u32,
+    },
     /// A tensor that is no matrix, where there must be one.
     #[error("`{function}` takes matrices apart, and `{tensor}` has the shape {shape:?}")]
     NotAMatrix {
@@ -434,6 +484,19 @@ impl Problem {
             Self::UnquotedPattern { pattern } => format!("write `\"{pattern}\": …`"),
             Self::TooLargeAtOnce { tensor, .. } | Self::NotAMatrix { tensor, .. } => {
                 format!("leave the tensor out of it: `except(v, \"{tensor}\")`")
+            }
+            Self::LayerSelection { .. } => {
+                "write ranges with both ends included, in the order of the result: `layers(a, \"0-15, 8-23\")`".into()
+            }
+            Self::OtherDepth { beside, .. } => {
+                format!("select {beside} of its layers: `layers(a, \"0-{}\")`", beside.saturating_sub(1))
+            }
+            Self::NoLayers { .. } => {
+                "layers are told by names such as `model.layers.3.mlp.up_proj.weight`; an adapter alone does not say how many there are"
+                    .into()
+            }
+            Self::SeveralLists { .. } => {
+                "layers are moved in models that have one list of them, as language models do".into()
             }
             Self::NoRule { .. } => "end the rules with `else: NUMBER`".into(),
             Self::MisplacedTuple => "a number that changes over the layers is written `[0, 0.5, 1]`".into(),

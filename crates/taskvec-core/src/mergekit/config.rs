@@ -75,6 +75,8 @@ pub(super) struct Source {
     pub(super) model: Model,
     /// First layer and the one after the last; all of them where it is absent.
     pub(super) layers: Option<(u32, u32)>,
+    /// Where that stands, or else the source.
+    pub(super) layers_at: Position,
     pub(super) settings: Settings,
 }
 
@@ -417,6 +419,7 @@ impl Slice {
                 let source = Source {
                     model: Model::read(fields.require("model")?)?,
                     layers: None,
+                    layers_at: node.at,
                     settings: Settings::read(fields.take("parameters"))?,
                 };
                 fields.finish()?;
@@ -467,9 +470,7 @@ impl Source {
             _ => None,
         };
         let layers = match bounds {
-            [first, end] => whole(first)
-                .zip(whole(end))
-                .filter(|(first, end)| first < end),
+            [first, end] => whole(first).zip(whole(end)),
             _ => None,
         };
         let layers = layers.ok_or_else(|| {
@@ -479,11 +480,15 @@ impl Source {
                 range,
             )
         })?;
+        if layers.0 >= layers.1 {
+            return Err((range.at, ConfigProblem::NoLayers { range: layers }));
+        }
         let settings = Settings::read(fields.take("parameters"))?;
         fields.finish()?;
         Ok(Self {
             model,
             layers: Some(layers),
+            layers_at: range.at,
             settings,
         })
     }

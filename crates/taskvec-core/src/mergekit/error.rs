@@ -96,6 +96,33 @@ pub enum ConfigProblem {
         /// What to do instead.
         instead: Option<&'static str>,
     },
+    /// A range of no layers, or one that goes down.
+    #[error("`layer_range` {range:?} has no layer in it", range = [range.0, range.1])]
+    NoLayers {
+        /// The range: its first layer and the one after its last.
+        range: (u32, u32),
+    },
+    /// A range that goes beyond the layers of its model.
+    #[error("`layer_range` {range:?} goes beyond the last layer of `{model}`, which has {depth} layers, 0 to {last}",
+        range = [range.0, range.1], last = depth.saturating_sub(1))]
+    NoSuchLayers {
+        /// The range: its first layer and the one after its last.
+        range: (u32, u32),
+        /// The model.
+        model: String,
+        /// Its layers.
+        depth: u32,
+    },
+    /// Ranges of one slice that are not equally long.
+    #[error("a slice of {one} layers of `{first}` and {two} of `{second}`: {left:?} and {right:?}",
+        one = left.1.1 - left.1.0, first = left.0, two = right.1.1 - right.1.0, second = right.0,
+        left = [left.1.0, left.1.1], right = [right.1.0, right.1.1])]
+    UnequalRanges {
+        /// The slice's first model, and its range.
+        left: (String, (u32, u32)),
+        /// The model whose range is another, and that.
+        right: (String, (u32, u32)),
+    },
     /// Something that mergekit refuses as well.
     #[error("{reason}")]
     Invalid {
@@ -120,6 +147,16 @@ impl ConfigError {
             ConfigProblem::UnknownKey { .. } => {
                 Some("mergekit passes over keys it does not know; remove it".to_owned())
             }
+            ConfigProblem::NoLayers { .. } => Some(
+                "the first number is the first layer, counted from 0, and the second the one after the last: `[0, 8]` are the first eight"
+                    .to_owned(),
+            ),
+            ConfigProblem::NoSuchLayers { depth, .. } => Some(format!(
+                "the second number is the one after the last layer, here {depth} at most"
+            )),
+            ConfigProblem::UnequalRanges { .. } => Some(
+                "layers are merged one by one, so every source of a slice must give equally many".to_owned(),
+            ),
             ConfigProblem::Unsupported { instead, .. } => instead.map(str::to_owned),
             _ => None,
         }

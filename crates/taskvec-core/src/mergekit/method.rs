@@ -214,6 +214,8 @@ pub(super) struct Inputs<'a> {
 pub(super) struct Input<'a> {
     pub(super) name: String,
     pub(super) levels: Vec<&'a Settings>,
+    /// The first of its layers that takes part, which stands in the slice's first place.
+    pub(super) first: u32,
 }
 
 impl Method {

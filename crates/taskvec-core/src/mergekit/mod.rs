@@ -4,8 +4,8 @@
 //! compared, refused or written. What it means is what mergekit 0.1.5 does with it, up to rounding; `docs/mergekit.md`
 //! has every difference. What is not supported is refused by name, with the line.
 //!
-//! Headers of the model that gives the result its config are read on the way, for filters and slices mean nothing
-//! without the names of tensors.
+//! Headers of the model that gives the result its config are read on the way, and with slices those of all models: filters
+//! and slices mean nothing without the names of tensors.
 //!
 //! Not covered: tokenizers other than that of one model, models of several modules.
 
@@ -13,26 +13,26 @@ mod config;
 mod error;
 mod method;
 mod setting;
+mod slices;
 mod translation;
 mod yaml;
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
 pub use error::{ConfigError, ConfigProblem, Position};
 
-use crate::checkpoint::{Checkpoint, Library};
+use crate::checkpoint::Library;
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::expression::Expression;
 use crate::plan::Bindings;
 use crate::reference::Reference;
-use crate::statistics::{Group, Module};
 use config::{Config, Model, Slice, Source, TokenizerSource, invalid, unsupported};
 use method::{Base, Input, Inputs, Method, levels};
-use setting::{Scope, Settings};
+use setting::{Filters, Scope, Settings};
+use slices::Models;
 use yaml::Fault;
 
 /// What a mergekit file says.
@@ -106,7 +106,7 @@ pub fn translate(text: &str, file: &str, library: &Library) -> Result<Merge> {
             Some("make that model the `base_model`, or list it first where there is none"),
         )));
     }
-    let checkpoint = Checkpoint::open(&donor.reference, library)?;
+    let models = Models::open(&config, donor, library)?;
     let mut names = Names::default();
     // The base first, for it keeps the name it has.
     names.of(donor);
@@ -114,15 +114,15 @@ pub fn translate(text: &str, file: &str, library: &Library) -> Result<Merge> {
         config: &config,
         method,
         donor,
-        tensors: checkpoint.tensors().keys().cloned().collect(),
+        models,
         names,
-        unmatched: RefCell::default(),
+        filters: RefCell::default(),
     };
     let written = writer.expression().map_err(refuse)?;
     let notes = writer
-        .unmatched
+        .filters
         .into_inner()
-        .into_iter()
+        .unmatched()
         .map(|filter| format!("the filter `{filter}` in `{file}` matches no tensor"))
         .collect();
     Ok(Merge {
@@ -147,14 +147,6 @@ fn check(config: &Config, method: &Method) -> Result<(), Fault> {
             {
                 let reason = format!("the model `{}` is given twice", source.model);
                 return Err(invalid(source.model.at, reason));
-            }
-            if source.layers != slice.sources[0].layers {
-                return Err(unsupported(
-                    source.model.at,
-                    "a slice of different layers of its models",
-                    "a layer takes the place that it has",
-                    None,
-                ));
             }
         }
         match (base, method.base) {
@@ -190,133 +182,37 @@ struct Writer<'a> {
     config: &'a Config,
     method: &'static Method,
     donor: &'a Model,
-    /// Names of the donor's tensors.
-    tensors: Vec<String>,
+    models: Models,
     names: Names,
-    /// Filters that match none of them.
-    unmatched: RefCell<BTreeSet<String>>,
+    filters: RefCell<Filters>,
 }
 
 impl Writer<'_> {
     fn expression(&mut self) -> Result<String, Fault> {
-        let ranges = self.ranges()?;
         let config = self.config;
-        let mut parts: Vec<(String, String)> = Vec::new();
+        self.models.check(&config.slices)?;
+        let mut parts: Vec<String> = Vec::new();
+        let mut begin = 0;
         for (index, slice) in config.slices.iter().enumerate() {
-            let expression = self.slice(
-                slice,
-                ranges
-                    .get(index)
-                    .map(|range| (range.0.as_str(), range.1, range.2)),
-            )?;
-            let selection = match ranges.get(index) {
-                None => String::new(),
-                Some(range) => self.selection(index, config.slices.len(), range),
-            };
-            parts.push((expression, selection));
+            parts.push(self.slice(index, slice, begin)?);
+            let layers = slice.sources[0].layers;
+            begin += layers.map_or(0, |(first, end)| end - first);
         }
-        let donor = self.names.of(self.donor);
-        Ok(match parts.as_slice() {
-            [(expression, _)] if first_name(expression) == donor => expression.clone(),
-            [(expression, _)] => format!("{donor} + (({expression}) - {donor})"),
-            _ => {
-                let mut sum = donor.clone();
-                for (expression, selection) in &parts {
-                    if *expression != donor {
-                        sum.push_str(&format!(
-                            " + only(({expression}) - {donor}, \"{selection}\")"
-                        ));
-                    }
-                }
-                sum
-            }
-        })
-    }
-
-    /// The range of each slice, where there are several: the list's name in tensor names, first layer, and the one after
-    /// the last.
-    fn ranges(&self) -> Result<Vec<(String, u32, u32)>, Fault> {
-        let slices = &self.config.slices;
-        let Some(_) = slices[0].sources[0].layers else {
-            return Ok(Vec::new());
+        let expression = match parts.as_slice() {
+            [expression] => expression.clone(),
+            _ => format!("stack({})", parts.join(", ")),
         };
-        let mut lists = BTreeSet::new();
-        let mut count = 0;
-        for name in &self.tensors {
-            let Some(layer) = Group::of(name).layer else {
-                continue;
-            };
-            count = count.max(layer.saturating_add(1));
-            let number = layer.to_string();
-            let parts: Vec<&str> = name.split('.').collect();
-            let list = parts.windows(2).find(|pair| pair[1] == number);
-            lists.extend(list.map(|pair| pair[0].to_owned()));
+        if first_name(&expression) == self.names.named(&self.donor.reference) {
+            return Ok(expression);
         }
-        let Some(list) = lists.first().filter(|_| lists.len() == 1) else {
-            return Err(unsupported(
-                slices[0].at,
-                "`slices` of a model without one list of layers",
-                "its tensors do not say which layer is which",
-                None,
-            ));
-        };
-        let mut ranges = Vec::new();
-        let mut next = 0;
-        for slice in slices {
-            let Some((first, end)) = slice.sources[0].layers else {
-                continue;
-            };
-            if first != next {
-                return Err(unsupported(
-                    slice.at,
-                    format!("a slice that begins with layer {first} where layer {next} follows"),
-                    "layers are not repeated, left out or put into another order",
-                    None,
-                ));
-            }
-            next = end;
-            ranges.push((list.clone(), first, end));
-        }
-        if next != count {
-            let last = &slices[slices.len() - 1];
-            return Err(unsupported(
-                last.at,
-                format!("a merge of {next} of {count} layers"),
-                "layers are not repeated, left out or put into another order",
-                None,
-            ));
-        }
-        if ranges.len() == 1 {
-            ranges.clear();
-        }
-        Ok(ranges)
+        // The donor is leftmost, and nothing of it is left.
+        let name = self.names.of(self.donor);
+        let donor = self.models.donor_beside(config, self.donor, &name);
+        Ok(format!("{donor} + (({expression}) - {donor})"))
     }
 
-    /// The pattern of a slice's tensors: its layers; with the first slice the embeddings, with the last what follows the
-    /// layers.
-    fn selection(
-        &self,
-        index: usize,
-        count: usize,
-        (list, begin, end): &(String, u32, u32),
-    ) -> String {
-        let mut parts = vec![format!("{list}.{begin}-{}", end - 1)];
-        for name in &self.tensors {
-            let group = Group::of(name);
-            let before = group.module == Module::Embedding;
-            let belongs = if before {
-                index == 0
-            } else {
-                index + 1 == count
-            };
-            if group.layer.is_none() && belongs {
-                parts.push(quotable(name));
-            }
-        }
-        parts.join(", ")
-    }
-
-    fn slice(&mut self, slice: &Slice, range: Option<(&str, u32, u32)>) -> Result<String, Fault> {
+    /// The expression of slice number `index`, which stands behind `begin` layers.
+    fn slice(&mut self, index: usize, slice: &Slice, begin: u32) -> Result<String, Fault> {
         let shared: [&Settings; 2] = [&slice.settings, &self.config.settings];
         let base = slice.base.as_ref().or(self.config.base.as_ref());
         let is_base = |model: &Model| base.is_some_and(|base| base.is(model));
@@ -326,8 +222,9 @@ impl Writer<'_> {
                 continue;
             }
             let input = Input {
-                name: self.names.of(&source.model),
+                name: self.name_of(source),
                 levels: levels(Some(source), &shared),
+                first: source.layers.map_or(0, |(first, _)| first),
             };
             // The result takes its config from the leftmost model.
             if is_base(&source.model) {
@@ -338,7 +235,10 @@ impl Writer<'_> {
         }
         let mut name = None;
         if let Some(base) = base {
-            let base_name = self.names.of(base);
+            let base_name = match source_of(slice, base) {
+                Some(source) => self.name_of(source),
+                None => self.names.of(base),
+            };
             // mergekit adds the base to `models`, and not to the sources of a slice.
             let joins = slice.sources[0].layers.is_none() && source_of(slice, base).is_none();
             if self.method.base != Base::Input {
@@ -349,6 +249,7 @@ impl Writer<'_> {
                     Input {
                         name: base_name,
                         levels: levels(None, &shared),
+                        first: 0,
                     },
                 );
             }
@@ -358,12 +259,19 @@ impl Writer<'_> {
             models,
             at: slice.at,
         };
+        let tensors = self.models.tensors_of(self.config, self.donor, index);
         let scope = Scope {
-            tensors: &self.tensors,
-            range,
-            unmatched: &self.unmatched,
+            tensors: &tensors,
+            begin,
+            filters: &self.filters,
         };
         self.method.expression(&inputs, &shared, &scope)
+    }
+
+    /// What stands for a source in an expression.
+    fn name_of(&mut self, source: &Source) -> String {
+        let name = self.names.of(&source.model);
+        self.models.written(source, name)
     }
 }
 

@@ -13,6 +13,7 @@ use super::quotable;
 use super::yaml::{Fault, Key, Node, Value};
 use crate::coefficient::Coefficient;
 use crate::method::TensorPattern;
+use crate::statistics::LayerName;
 
 /// What `parameters` holds.
 #[derive(Debug, Default)]
@@ -44,13 +45,36 @@ pub(super) enum Number {
 
 /// What a slice knows of its tensors.
 pub(super) struct Scope<'a> {
-    /// The tensors of the result.
+    /// The slice's tensors as an expression names them there: its layers are counted from 0.
     pub(super) tensors: &'a [String],
-    /// The slice's layers, where it is not all of them: the list's name in tensor names, first layer, and the one after
-    /// the last.
-    pub(super) range: Option<(&'a str, u32, u32)>,
-    /// Collects filters that match none of the tensors.
-    pub(super) unmatched: &'a RefCell<BTreeSet<String>>,
+    /// Layers of the result before the slice.
+    pub(super) begin: u32,
+    /// Collects what filters match.
+    pub(super) filters: &'a RefCell<Filters>,
+}
+
+/// Filters of a file, by whether they match a tensor of any slice.
+#[derive(Debug, Default)]
+pub(super) struct Filters {
+    matched: BTreeSet<String>,
+    tried: BTreeSet<String>,
+}
+
+impl Filters {
+    fn note(&mut self, filter: &str, matches: bool) {
+        self.tried.insert(filter.to_owned());
+        if matches {
+            self.matched.insert(filter.to_owned());
+        }
+    }
+
+    /// Those that match nothing anywhere.
+    pub(super) fn unmatched(self) -> impl Iterator<Item = String> {
+        let Self { matched, tried } = self;
+        tried
+            .into_iter()
+            .filter(move |filter| !matched.contains(filter))
+    }
 }
 
 impl Settings {
@@ -172,12 +196,16 @@ impl Number {
 
 impl Scope<'_> {
     /// The number that a parameter is, from the settings of all levels, nearest first; `default` where none answers.
+    ///
+    /// Filters speak of names in which layers are counted from `begin`: in the result, where a parameter is of the slice,
+    /// and in a model, where it is one for each.
     pub(super) fn number(
         &self,
         name: &str,
         levels: &[&Settings],
         default: Option<Coefficient>,
         at: Position,
+        begin: u32,
     ) -> Result<Number, Fault> {
         let mut rules: Vec<(String, Number)> = Vec::new();
         let mut otherwise = None;
@@ -191,9 +219,11 @@ impl Scope<'_> {
                 .iter()
                 .map(|node| number(name, node))
                 .collect::<Result<_, _>>()?;
-            let value = self.gradient(values);
+            let value = gradient(values);
             match &condition.filter {
-                Some(filter) => rules.extend(self.pattern(filter).map(|pattern| (pattern, value))),
+                Some(filter) => {
+                    rules.extend(self.pattern(filter, begin).map(|pattern| (pattern, value)));
+                }
                 None => {
                     otherwise = Some(value);
                     break;
@@ -218,46 +248,35 @@ impl Scope<'_> {
         }
     }
 
-    /// A gradient over the slice's layers.
-    fn gradient(&self, values: Vec<Coefficient>) -> Number {
-        let first = match <[Coefficient; 1]>::try_from(values.clone()) {
-            Ok([value]) => return Number::Constant(value),
-            Err(_) => &values[0],
-        };
-        let Some((list, begin, end)) = self.range else {
-            let parts: Vec<String> = values.iter().map(Coefficient::to_string).collect();
-            return Number::Varying(format!("[{}]", parts.join(", ")));
-        };
-        // A list of the expression language runs over all layers, this one over some.
-        let layers = i64::from(end - begin);
-        let mut parts = Vec::new();
-        for layer in begin..end {
-            let place = Coefficient::ratio(i64::from(layer - begin), layers - 1)
-                .unwrap_or_else(Coefficient::one);
-            let value = Coefficient::interpolate(&values, &place);
-            parts.push(format!("\"{list}.{layer}\": {value}"));
-        }
-        parts.push(format!("else: {first}"));
-        Number::Varying(format!("{{{}}}", parts.join(", ")))
-    }
-
     /// The pattern that selects the tensors in whose names `filter` occurs; none where there are no such.
-    fn pattern(&self, filter: &str) -> Option<String> {
-        let matches_alike = |text: &String| {
-            TensorPattern::parse(text).is_ok_and(|pattern| {
-                self.tensors
-                    .iter()
-                    .all(|name| pattern.matches(name) == name.contains(filter))
-            })
+    fn pattern(&self, filter: &str, begin: u32) -> Option<String> {
+        let has = |name: &str| match LayerName::of(name) {
+            Some(parts) if begin > 0 => {
+                parts.at(parts.layer.saturating_add(begin)).contains(filter)
+            }
+            _ => name.contains(filter),
         };
-        if !self.tensors.iter().any(|name| name.contains(filter)) {
-            self.unmatched.borrow_mut().insert(filter.to_owned());
+        let selected: Vec<&str> = self
+            .tensors
+            .iter()
+            .map(String::as_str)
+            .filter(|name| has(name))
+            .collect();
+        self.filters.borrow_mut().note(filter, !selected.is_empty());
+        if selected.is_empty() {
             return None;
         }
-        // Whole parts of names read better than pieces of them.
+        let matches_alike = |text: &String| {
+            TensorPattern::parse(text).is_ok_and(|pattern| {
+                let mut names = self.tensors.iter();
+                names.all(|name| pattern.matches(name) == has(name))
+            })
+        };
+        // Whole parts of names read better than pieces of them, and pieces better than all names.
         [filter.to_owned(), format!("*{filter}*")]
             .into_iter()
             .find(matches_alike)
+            .or_else(|| Some(selected.join(", ")))
     }
 
     /// As [`Self::number`], for what must be the same in every tensor.
@@ -268,7 +287,7 @@ impl Scope<'_> {
         default: Coefficient,
     ) -> Result<Coefficient, Fault> {
         let at = set_at(name, levels);
-        match self.number(name, levels, Some(default), at)? {
+        match self.number(name, levels, Some(default), at, self.begin)? {
             Number::Constant(value) => Ok(value),
             Number::Varying(_) => Err(unsupported(
                 at,
@@ -288,6 +307,17 @@ impl Scope<'_> {
     ) -> Result<bool, Fault> {
         self.constant(name, levels, i64::from(default).into())
             .map(|value| !value.is_zero())
+    }
+}
+
+/// A gradient, which in an expression runs over the layers of what it stands in, and so here over those of the slice.
+fn gradient(values: Vec<Coefficient>) -> Number {
+    match <[Coefficient; 1]>::try_from(values) {
+        Ok([value]) => Number::Constant(value),
+        Err(values) => {
+            let parts: Vec<String> = values.iter().map(Coefficient::to_string).collect();
+            Number::Varying(format!("[{}]", parts.join(", ")))
+        }
     }
 }
 

@@ -33,8 +33,7 @@ impl Translation<'_> {
                 base.map_or_else(|| (*name).to_owned(), |base| format!("({name} - {base})"))
             })
             .collect();
-        // Inside a call no difference needs parentheses.
-        let delta_list = deltas.join(", ").replace(['(', ')'], "");
+        let delta_list = deltas.join(", ");
         let vectors = base.unwrap_or_default();
         Ok(match self.method.kind {
             Kind::Linear => self.linear(&list)?,
@@ -248,16 +247,15 @@ impl Translation<'_> {
             let all = density
                 .constant()
                 .is_some_and(|density| *density >= Coefficient::one());
-            let inside = delta.trim_matches(['(', ')']);
             let text = density.text();
             let vector = match sparse {
                 _ if nothing => format!("0*{delta}"),
                 _ if all => delta.clone(),
                 Sparse::All => delta.clone(),
-                Sparse::Largest => format!("trim({inside}, density={text})"),
+                Sparse::Largest => format!("trim({delta}, density={text})"),
                 // Vectors drawn with one seed would lose the same elements.
                 Sparse::Random => {
-                    let drawn = format!("dare({inside}, density={text}, seed={})", index + 1);
+                    let drawn = format!("dare({delta}, density={text}, seed={})", index + 1);
                     if rescale {
                         drawn
                     } else {
@@ -267,12 +265,12 @@ impl Translation<'_> {
                 Sparse::ByMagnitude => {
                     let (epsilon, seed) = (epsilons[index].text(), index + 1);
                     format!(
-                        "magprune({inside}, density={text}, epsilon={epsilon}, seed={seed}, rescale=\"{rescaled}\")"
+                        "magprune({delta}, density={text}, epsilon={epsilon}, seed={seed}, rescale=\"{rescaled}\")"
                     )
                 }
                 Sparse::WithoutOutliers => {
                     format!(
-                        "breadcrumbs({inside}, density={text}, gamma={})",
+                        "breadcrumbs({delta}, density={text}, gamma={})",
                         gammas[index].text()
                     )
                 }
@@ -285,15 +283,6 @@ impl Translation<'_> {
         }
         let sum = match combined {
             Combined::Elected { .. } => {
-                let inside: Vec<&str> = vectors
-                    .iter()
-                    .map(|vector| {
-                        vector
-                            .strip_prefix('(')
-                            .and_then(|rest| rest.strip_suffix(')'))
-                            .unwrap_or(vector)
-                    })
-                    .collect();
                 let weights = if factors.iter().all(|factor| factor.is(1)) {
                     String::new()
                 } else {
@@ -304,7 +293,7 @@ impl Translation<'_> {
                     && gammas.iter().all(|gamma| *gamma == gammas[0])
                     && epsilons.iter().all(|epsilon| *epsilon == epsilons[0]);
                 let text = densities[0].text();
-                let deltas = deltas.join(", ").replace(['(', ')'], "");
+                let deltas = deltas.join(", ");
                 let other = if normalize { ", combine=\"mean\"" } else { "" };
                 vec![match sparse {
                     Sparse::Largest if alike => {
@@ -326,7 +315,7 @@ impl Translation<'_> {
                         )
                     }
                     // The vectors are sparse already.
-                    _ => format!("ties({}, density=1{weights}{combine})", inside.join(", ")),
+                    _ => format!("ties({}, density=1{weights}{combine})", vectors.join(", ")),
                 }]
             }
             Combined::Summed => {
@@ -390,7 +379,7 @@ impl Translation<'_> {
 
     fn shared(&self, name: &str, default: Option<Coefficient>) -> Result<Number, Fault> {
         self.scope
-            .number(name, self.shared, default, self.inputs.at)
+            .number(name, self.shared, default, self.inputs.at, self.scope.begin)
     }
 
     /// A parameter of each input.
@@ -399,8 +388,9 @@ impl Translation<'_> {
             .models
             .iter()
             .map(|input| {
+                let at = self.inputs.at;
                 self.scope
-                    .number(name, &input.levels, default.clone(), self.inputs.at)
+                    .number(name, &input.levels, default.clone(), at, input.first)
             })
             .collect()
     }

@@ -24,6 +24,7 @@ mod except;
 mod gaussian;
 mod karcher;
 mod largest;
+mod layers;
 mod linear;
 mod lowrank;
 mod magprune;
@@ -54,13 +55,14 @@ use std::sync::Arc;
 
 pub(crate) use arguments::{Arguments, bind};
 pub(crate) use gaussian::Gaussian;
+pub(crate) use layers::{LAYERS, MOST_LAYERS, STACK, selected_layers};
 pub(crate) use pattern::TensorPattern;
 pub(crate) use signature::{OperandKinds, Parameter, ParameterType, Range, Signature};
 
 use crate::coefficient::Coefficient;
 use crate::expression::Problem;
 
-/// Every function there is, by name.
+/// Every function that computes something, by name.
 pub(crate) const METHODS: [&Method; 27] = [
     &arcee_fusion::METHOD,
     &breadcrumbs::METHOD,
@@ -117,13 +119,22 @@ pub struct FunctionHelp {
 
 /// Every function of the expression language, sorted by name.
 pub fn functions() -> Vec<FunctionHelp> {
-    METHODS
-        .iter()
-        .map(|method| FunctionHelp {
-            usage: method.signature.usage(),
-            summary: method.signature.summary,
+    signatures()
+        .into_iter()
+        .map(|signature| FunctionHelp {
+            usage: signature.usage(),
+            summary: signature.summary,
         })
         .collect()
+}
+
+/// Signatures of all functions, sorted by name: of the methods, and of what gives layers other places.
+pub(crate) fn signatures() -> Vec<&'static Signature> {
+    let mut signatures: Vec<&'static Signature> =
+        METHODS.iter().map(|method| &method.signature).collect();
+    signatures.extend([&LAYERS, &STACK]);
+    signatures.sort_by_key(|signature| signature.name);
+    signatures
 }
 
 /// What a call does.

@@ -1,293 +1,24 @@
 //! Whether checkpoints fit together: names, shapes, dtypes, and what their configs mean for tensors.
 //!
 //! Every checkpoint is compared with one, the *reference*: the result's template, or the first checkpoint when the
-//! result is a vector. All mismatches are collected before any is reported.
+//! result is a vector. Of a stack each operand has its reference, for the tensors that the others do not have; and what
+//! stands in one model must be what could stand in another. All mismatches are collected before any is reported.
 //!
 //! Not covered: whether two models descend from one initialisation, which only reading them can tell.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 
 use serde_json::{Map, Value};
 
 use super::PlanOptions;
 use super::elaborate::Elaboration;
 use super::input::Input;
-use super::rows::differ_in_rows;
+use super::mismatch::{Incompatible, Mismatch};
 use crate::checkpoint::{Checkpoint, CheckpointKind};
-use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::execute::FloatFormat;
 use crate::expression::{Expression, Kind};
-
-/// Mismatches that a message lists before it counts the rest.
-const SHOWN: usize = 20;
-
-/// One thing on which two checkpoints differ. Names are the atoms of the expression.
-#[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
-pub enum Mismatch {
-    /// A tensor with two shapes.
-    Shape {
-        /// The tensor.
-        tensor: String,
-        /// The first checkpoint and the shape there.
-        left: (String, Vec<usize>),
-        /// The second checkpoint and the shape there.
-        right: (String, Vec<usize>),
-    },
-    /// A tensor with two dtypes between which nothing can be computed.
-    Dtype {
-        /// The tensor.
-        tensor: String,
-        /// The first checkpoint and the dtype there.
-        left: (String, Dtype),
-        /// The second checkpoint and the dtype there.
-        right: (String, Dtype),
-    },
-    /// A tensor that one checkpoint has and the other has not.
-    Missing {
-        /// The tensor.
-        tensor: String,
-        /// Who has it.
-        present: String,
-        /// Who has not.
-        absent: String,
-        /// Whether the one without it is a vector, in which it could count as zero.
-        absent_is_vector: bool,
-    },
-    /// A tensor of weights in a format on which no arithmetic is done.
-    Unsupported {
-        /// The tensor.
-        tensor: String,
-        /// Where.
-        checkpoint: String,
-        /// Its dtype.
-        dtype: Dtype,
-    },
-    /// A setting that gives tensors of the same shape another meaning.
-    Config {
-        /// The key in `config.json`.
-        key: &'static str,
-        /// The first checkpoint and its value.
-        left: (String, Value),
-        /// The second checkpoint and its value.
-        right: (String, Value),
-    },
-}
-
-impl fmt::Display for Mismatch {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Shape {
-                tensor,
-                left,
-                right,
-            } => {
-                let ((first, one), (second, two)) = (left, right);
-                write!(
-                    formatter,
-                    "`{tensor}`: `{first}` is {one:?}, `{second}` is {two:?}"
-                )
-            }
-            Self::Dtype {
-                tensor,
-                left,
-                right,
-            } => {
-                write!(
-                    formatter,
-                    "`{tensor}`: `{}` is {}, `{}` is {}",
-                    left.0, left.1, right.0, right.1
-                )
-            }
-            Self::Missing {
-                tensor,
-                present,
-                absent,
-                ..
-            } => {
-                write!(
-                    formatter,
-                    "`{tensor}`: `{present}` has it, `{absent}` does not"
-                )
-            }
-            Self::Unsupported {
-                tensor,
-                checkpoint,
-                dtype,
-            } => {
-                write!(
-                    formatter,
-                    "`{tensor}`: `{checkpoint}` is {dtype}, on which no arithmetic is done"
-                )
-            }
-            Self::Config { key, left, right } => {
-                write!(
-                    formatter,
-                    "config `{key}`: `{}` has {}, `{}` has {}",
-                    left.0, left.1, right.0, right.1
-                )
-            }
-        }
-    }
-}
-
-/// The error of checkpoints that do not fit together.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Incompatible {
-    /// The expression, printed.
-    pub expression: String,
-    /// Expressions that were to be held beside it, where checkpoints of several do not fit.
-    pub beside: Vec<String>,
-    /// Tensors of the reference.
-    pub tensors: usize,
-    /// Everything that does not fit.
-    pub mismatches: Vec<Mismatch>,
-}
-
-impl fmt::Display for Incompatible {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let count = |wanted: fn(&Mismatch) -> bool| {
-            self.mismatches.iter().filter(|each| wanted(each)).count()
-        };
-        let parts = [
-            (
-                count(|each| matches!(each, Mismatch::Config { .. })),
-                "config values differ",
-            ),
-            (
-                count(|each| matches!(each, Mismatch::Shape { .. })),
-                "shapes differ",
-            ),
-            (
-                count(|each| matches!(each, Mismatch::Dtype { .. })),
-                "dtypes differ",
-            ),
-            (
-                count(|each| matches!(each, Mismatch::Unsupported { .. })),
-                "dtypes are not supported",
-            ),
-            (
-                count(|each| matches!(each, Mismatch::Missing { .. })),
-                "tensors are on one side only",
-            ),
-        ];
-        let parts: Vec<String> = parts
-            .iter()
-            .filter(|(count, _)| *count > 0)
-            .map(|(count, what)| {
-                format!(
-                    "{count} {}",
-                    if *count == 1 {
-                        singular(what)
-                    } else {
-                        (*what).to_owned()
-                    }
-                )
-            })
-            .collect();
-        write!(
-            formatter,
-            "the checkpoints of {} do not fit together: {} ({} tensors compared)",
-            self.expressions(),
-            parts.join(", "),
-            self.tensors
-        )?;
-        for mismatch in self.mismatches.iter().take(SHOWN) {
-            write!(formatter, "\n  {mismatch}")?;
-        }
-        if self.mismatches.len() > SHOWN {
-            write!(formatter, "\n  and {} more", self.mismatches.len() - SHOWN)?;
-        }
-        Ok(())
-    }
-}
-
-fn singular(what: &str) -> String {
-    what.replace("values differ", "value differs")
-        .replace("shapes differ", "shape differs")
-        .replace("dtypes differ", "dtype differs")
-        .replace("dtypes are", "dtype is")
-        .replace("tensors are", "tensor is")
-}
-
-impl std::error::Error for Incompatible {}
-
-impl Incompatible {
-    fn expressions(&self) -> String {
-        let first = format!("`{}`", self.expression);
-        match self.beside.as_slice() {
-            [] => first,
-            [rest @ .., last] => {
-                let rest: String = rest.iter().map(|each| format!(", `{each}`")).collect();
-                format!("{first}{rest} and `{last}`")
-            }
-        }
-    }
-
-    /// What explains the mismatches, where one thing does.
-    pub fn hint(&self) -> Option<String> {
-        let rows_of = |mismatch: &Mismatch| match mismatch {
-            Mismatch::Shape {
-                tensor,
-                left,
-                right,
-            } if differ_in_rows(tensor, &left.1, &right.1) => Some((left.1[0], right.1[0])),
-            _ => None,
-        };
-        let rows = self.mismatches.iter().find_map(rows_of).map(|(left, right)| {
-            let differ = format!(
-                "the vocabularies differ, {left} rows against {right}: one was resized or padded for another tokenizer"
-            );
-            if self.mismatches.iter().all(|mismatch| rows_of(mismatch).is_some()) {
-                format!("{differ}; `--rows common` combines the rows that both have")
-            } else {
-                differ
-            }
-        });
-        let architecture = self.mismatches.iter().any(|mismatch| {
-            matches!(
-                mismatch,
-                Mismatch::Config {
-                    key: "model_type" | "hidden_size" | "num_hidden_layers",
-                    ..
-                }
-            )
-        });
-        if architecture {
-            return Some(
-                "these are different architectures; vectors move only between models of one shape"
-                    .to_owned(),
-            );
-        }
-        let head = self.mismatches.iter().all(|mismatch| {
-            matches!(mismatch, Mismatch::Missing { tensor, .. } if tensor.ends_with("lm_head.weight"))
-        });
-        if head {
-            return Some(
-                "one side stores `lm_head.weight` and the other ties it to its embeddings; save both the same way"
-                    .to_owned(),
-            );
-        }
-        let vectors = self.mismatches.iter().all(|mismatch| {
-            matches!(
-                mismatch,
-                Mismatch::Missing {
-                    absent_is_vector: true,
-                    ..
-                }
-            )
-        });
-        if vectors {
-            return Some(
-                "to let tensors that a vector lacks count as zero, pass `--missing-as-zero`"
-                    .to_owned(),
-            );
-        }
-        rows
-    }
-}
+use crate::statistics::LayerName;
 
 /// What a comparison that found no mismatch returns.
 pub(super) struct Comparison {
@@ -304,36 +35,56 @@ pub(super) fn compare(
     elaboration: &Elaboration,
     options: &PlanOptions,
 ) -> Result<Comparison> {
-    let reference = &elaboration.inputs[elaboration.layout()];
+    let layout = elaboration.layout();
+    let reference = &elaboration.views[layout];
     let mut comparer = Comparer {
-        reference,
+        references: Vec::new(),
         options,
         mismatches: Vec::new(),
         notes: Vec::new(),
     };
-    comparer.refuse_unsupported();
-    for (index, input) in elaboration.inputs.iter().enumerate() {
-        if index != elaboration.layout() {
-            comparer.config(input);
-            comparer.tensors(input);
+    comparer.take_reference(reference);
+    // Models that results are told apart from are what others are compared with.
+    let anchors = elaboration.anchors.iter().copied();
+    let is_other = |view: &usize| !elaboration.anchors.contains(view);
+    for index in anchors.chain((0..elaboration.views.len()).filter(is_other)) {
+        if index != layout {
+            comparer.view(&elaboration.views[index]);
         }
     }
-    comparer.beside_reference(&elaboration.inputs);
+    let references = std::mem::take(&mut comparer.references);
+    comparer.beside_references(&references, &elaboration.views);
     if !comparer.mismatches.is_empty() {
+        // Views of one checkpoint differ from others in the same.
+        let mut mismatches: Vec<Mismatch> = Vec::with_capacity(comparer.mismatches.len());
+        for mismatch in comparer.mismatches {
+            let config = matches!(mismatch, Mismatch::Config { .. });
+            if !(config && mismatches.contains(&mismatch)) {
+                mismatches.push(mismatch);
+            }
+        }
         return Err(Error::Incompatible(Box::new(Incompatible {
             expression: expression.to_string(),
             beside: Vec::new(),
-            tensors: reference.checkpoint.tensors().len(),
-            mismatches: comparer.mismatches,
+            tensors: references
+                .iter()
+                .map(|reference| reference.checkpoint.tensors().len())
+                .sum(),
+            mismatches,
         })));
     }
-    let notes = comparer.notes;
+    let mut notes: Vec<String> = Vec::with_capacity(comparer.notes.len());
+    for note in comparer.notes {
+        if !notes.contains(&note) {
+            notes.push(note);
+        }
+    }
     // Vectors may each have tensors that the others lack, with `missing_as_zero` or where the first is an adapter.
     let open = options.missing_as_zero || reference.checkpoint.covers_part();
     let holders: Vec<&Input> = if elaboration.kind == Kind::Vector && open {
-        elaboration.inputs.iter().collect()
+        elaboration.views.iter().collect()
     } else {
-        vec![reference]
+        references
     };
     let mut tensors = BTreeSet::new();
     let mut computed = BTreeSet::new();
@@ -363,46 +114,119 @@ fn is_weight(checkpoint: &Checkpoint, name: &str) -> bool {
 }
 
 struct Comparer<'a> {
-    reference: &'a Input,
+    /// The first is that of the whole; others have what those before them do not.
+    references: Vec<&'a Input>,
     options: &'a PlanOptions,
     mismatches: Vec<Mismatch>,
     notes: Vec<String>,
 }
 
-impl Comparer<'_> {
+impl<'a> Comparer<'a> {
     /// Floats of eight bits and fewer are weights; carrying them through would silently drop the vector.
-    fn refuse_unsupported(&mut self) {
-        for (tensor, info) in self.reference.checkpoint.tensors() {
+    fn take_reference(&mut self, reference: &'a Input) {
+        for (tensor, info) in reference.checkpoint.tensors() {
             if info.dtype.is_float() && FloatFormat::of(info.dtype).is_none() {
                 self.mismatches.push(Mismatch::Unsupported {
                     tensor: tensor.clone(),
-                    checkpoint: self.reference.name.clone(),
+                    checkpoint: reference.name.clone(),
                     dtype: info.dtype,
                 });
             }
         }
+        self.references.push(reference);
     }
 
-    fn tensors(&mut self, input: &Input) {
-        let (here, there) = (&self.reference.checkpoint, &input.checkpoint);
+    /// Compares a view with every reference that has a tensor where it has one. What has layers that none of those has
+    /// becomes a reference itself.
+    fn view(&mut self, view: &'a Input) {
+        for index in 0..self.references.len() {
+            let reference = self.references[index];
+            if index == 0 || shares_place(reference, view) {
+                self.config(reference, view);
+                self.tensors(reference, view);
+            }
+        }
+        let is_covered = |name: &String| {
+            let mut references = self.references.iter();
+            references.any(|reference| reference.checkpoint.covers(name))
+        };
+        let is_moved = view.checkpoint.layer_map().is_some();
+        let is_whole = !view.checkpoint.covers_part();
+        if is_moved && is_whole && !view.checkpoint.tensors().keys().all(is_covered) {
+            let is_known = |known: &&Input| known.name == view.name;
+            if !self.references.iter().any(is_known) {
+                self.kinship(self.references[0], view);
+            }
+            self.take_reference(view);
+        }
+    }
+
+    /// Compares models of which each has layers that the other does not: whether what stands in one could stand in the
+    /// other.
+    fn kinship(&mut self, reference: &Input, view: &Input) {
+        let (here, there) = (reference.checkpoint.stored(), view.checkpoint.stored());
+        // Shapes by name, without the number of the layer, each with the tensor that has it.
+        let shapes = |checkpoint: &Checkpoint| {
+            let mut shapes: BTreeMap<String, Vec<(String, Vec<usize>)>> = BTreeMap::new();
+            for (name, info) in checkpoint.tensors() {
+                let key = LayerName::of(name).map_or_else(|| name.clone(), |parts| parts.at(0));
+                let known = shapes.entry(key).or_default();
+                if known.iter().all(|(_, shape)| *shape != info.shape) {
+                    known.push((name.clone(), info.shape.clone()));
+                }
+            }
+            shapes
+        };
+        let (left, right) = (shapes(&here), shapes(&there));
+        let missing = |tensor: &str, present: &Input, absent: &Input| Mismatch::Missing {
+            tensor: tensor.to_owned(),
+            present: present.name.clone(),
+            absent: absent.name.clone(),
+            absent_is_vector: false,
+        };
+        for (key, found) in &right {
+            let Some(known) = left.get(key) else {
+                self.mismatches.push(missing(&found[0].0, view, reference));
+                continue;
+            };
+            let other = found
+                .iter()
+                .find(|(_, shape)| known.iter().all(|(_, known)| known != shape));
+            if let Some((tensor, shape)) = other {
+                self.mismatches.push(Mismatch::Shape {
+                    tensor: tensor.clone(),
+                    left: (reference.name.clone(), known[0].1.clone()),
+                    right: (view.name.clone(), shape.clone()),
+                });
+            }
+        }
+        for (key, known) in &left {
+            if !right.contains_key(key) {
+                self.mismatches.push(missing(&known[0].0, reference, view));
+            }
+        }
+    }
+
+    fn tensors(&mut self, reference: &Input, input: &Input) {
+        let (here, there) = (&reference.checkpoint, &input.checkpoint);
         let is_vector = |checkpoint: &Checkpoint| checkpoint.kind() == CheckpointKind::Vector;
         for (tensor, left) in here.tensors() {
             let Some(right) = there.tensors().get(tensor) else {
-                self.missing(tensor, self.reference, input);
+                self.missing(tensor, reference, input);
                 continue;
             };
             let computed = |dtype| FloatFormat::of(dtype).is_some();
             if left.shape != right.shape {
                 self.mismatches.push(Mismatch::Shape {
                     tensor: tensor.clone(),
-                    left: (self.reference.name.clone(), left.shape.clone()),
+                    left: (reference.name.clone(), left.shape.clone()),
                     right: (input.name.clone(), right.shape.clone()),
                 });
             } else if left.dtype != right.dtype && !(computed(left.dtype) && computed(right.dtype))
             {
                 self.mismatches.push(Mismatch::Dtype {
                     tensor: tensor.clone(),
-                    left: (self.reference.name.clone(), left.dtype),
+                    left: (reference.name.clone(), left.dtype),
                     right: (input.name.clone(), right.dtype),
                 });
             }
@@ -416,17 +240,18 @@ impl Comparer<'_> {
             if is_vector(here) && !is_vector(there) && !is_weight(there, tensor) {
                 continue;
             }
-            self.missing(tensor, input, self.reference);
+            self.missing(tensor, input, reference);
         }
     }
 
-    /// Compares tensors that the reference lacks among those that have them: they may count as zero in the reference, and
+    /// Compares tensors that the references lack among those that have them: they may count as zero in a reference, and
     /// still be two things.
-    fn beside_reference(&mut self, inputs: &[Input]) {
+    fn beside_references(&mut self, references: &[&Input], inputs: &[Input]) {
         let mut first: BTreeMap<&str, &Input> = BTreeMap::new();
         for input in inputs {
             for (tensor, right) in input.checkpoint.tensors() {
-                if self.reference.checkpoint.tensors().contains_key(tensor) {
+                let has = |reference: &&Input| reference.checkpoint.tensors().contains_key(tensor);
+                if references.iter().any(has) {
                     continue;
                 }
                 let holder = *first.entry(tensor).or_insert(input);
@@ -443,7 +268,7 @@ impl Comparer<'_> {
     }
 
     fn missing(&mut self, tensor: &str, present: &Input, absent: &Input) {
-        if absent.checkpoint.covers_part() {
+        if absent.checkpoint.covers_part() || !absent.checkpoint.covers(tensor) {
             return;
         }
         let absent_is_vector = absent.checkpoint.kind() == CheckpointKind::Vector;
@@ -459,14 +284,12 @@ impl Comparer<'_> {
         });
     }
 
-    fn config(&mut self, input: &Input) {
-        let (Some(left), Some(right)) = (
-            self.reference.checkpoint.config(),
-            input.checkpoint.config(),
-        ) else {
+    fn config(&mut self, reference: &Input, input: &Input) {
+        let (Some(left), Some(right)) = (reference.checkpoint.config(), input.checkpoint.config())
+        else {
             return;
         };
-        let names = (self.reference.name.as_str(), input.name.as_str());
+        let names = (reference.name.as_str(), input.name.as_str());
         self.mismatches
             .extend(decisive_mismatches(names, left, right));
         for key in NOTEWORTHY {
@@ -477,11 +300,17 @@ impl Comparer<'_> {
             if differ(&one, &two) {
                 self.notes.push(format!(
                     "config `{key}` differs: `{}` has {one}, `{}` has {two}",
-                    self.reference.name, input.name
+                    reference.name, input.name
                 ));
             }
         }
     }
+}
+
+/// Whether both have a place for one tensor.
+fn shares_place(one: &Input, two: &Input) -> bool {
+    let names = one.checkpoint.tensors().keys();
+    names.clone().any(|name| two.checkpoint.covers(name))
 }
 
 /// Settings of two configs that make their tensors different things.
@@ -528,13 +357,13 @@ pub enum ConfigMeaning {
 
 /// Every setting known to matter on which an input differs from the one that all are compared with.
 pub(super) fn config_differences(elaboration: &Elaboration) -> Vec<ConfigDifference> {
-    let reference = &elaboration.inputs[elaboration.layout()];
+    let reference = &elaboration.views[elaboration.layout()];
     let keys = DECISIVE
         .into_iter()
         .map(|(key, fallback)| (key, fallback, ConfigMeaning::Decisive))
         .chain(NOTEWORTHY.map(|key| (key, Fallback::None, ConfigMeaning::Kept)));
     let mut differences = Vec::new();
-    for input in &elaboration.inputs {
+    for input in &elaboration.views {
         let (Some(left), Some(right)) = (reference.checkpoint.config(), input.checkpoint.config())
         else {
             continue;
@@ -542,12 +371,16 @@ pub(super) fn config_differences(elaboration: &Elaboration) -> Vec<ConfigDiffere
         for (key, fallback, meaning) in keys.clone() {
             let (one, two) = (setting(left, key, fallback), setting(right, key, fallback));
             if differ(&one, &two) {
-                differences.push(ConfigDifference {
+                let difference = ConfigDifference {
                     key,
                     left: (reference.name.clone(), one),
                     right: (input.name.clone(), two),
                     meaning,
-                });
+                };
+                // Of one checkpoint there may be several views.
+                if !differences.contains(&difference) {
+                    differences.push(difference);
+                }
             }
         }
     }

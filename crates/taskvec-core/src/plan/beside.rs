@@ -3,13 +3,16 @@
 //! A vector that covers part of a model, as adapters do, is zero in the rest and may be held beside one that covers all.
 //! So may a vector that was planned with [`PlanOptions::missing_as_zero`](super::PlanOptions::missing_as_zero).
 
-use super::agreement::{self, Incompatible, Mismatch};
+use super::agreement;
 use super::input::identity;
+use super::mismatch::{Incompatible, Mismatch};
 use super::{Input, Plan};
+use crate::checkpoint::LayerMap;
 use crate::error::{Error, Result};
 use crate::expression::Kind;
+use crate::reference::Reference;
 
-/// Plans over one list of inputs, so that what they share is read once.
+/// Plans over one list of views, so that what they share is read once.
 pub(crate) struct Joint {
     plan: Plan,
     places: Vec<Vec<usize>>,
@@ -39,17 +42,17 @@ impl Joint {
         }
         let mut joint = Self {
             plan: first.clone(),
-            places: vec![(0..first.inputs.len()).collect()],
+            places: vec![(0..first.views.len()).collect()],
         };
-        let mut known: Vec<_> = first.inputs.iter().map(identity_of).collect();
+        let mut known: Vec<_> = first.views.iter().map(identity_of).collect();
         for other in others {
-            let mut places = Vec::with_capacity(other.inputs.len());
-            for input in &other.inputs {
-                let identity = identity_of(input);
+            let mut places = Vec::with_capacity(other.views.len());
+            for view in &other.views {
+                let identity = identity_of(view);
                 let place = known.iter().position(|known| *known == identity);
                 places.push(place.unwrap_or_else(|| {
                     known.push(identity);
-                    joint.plan.inputs.push(input.clone());
+                    joint.plan.views.push(view.clone());
                     known.len() - 1
                 }));
             }
@@ -58,19 +61,24 @@ impl Joint {
         Ok(joint)
     }
 
-    /// The first plan, with the inputs of all.
+    /// The first plan, with the views of all.
     pub(crate) fn plan(&self) -> &Plan {
         &self.plan
     }
 
-    /// Where input `input` of plan number `plan`, the first being 0, stands among the inputs of all.
+    /// Where view `input` of plan number `plan`, the first being 0, stands among the views of all.
     pub(crate) fn place(&self, plan: usize, input: usize) -> usize {
         self.places[plan][input]
     }
 }
 
-fn identity_of(input: &Input) -> crate::reference::Reference {
-    identity(input.checkpoint.reference())
+/// Which checkpoint it is, and where its layers stand.
+fn identity_of(view: &Input) -> (Reference, Option<LayerMap>) {
+    let checkpoint = &view.checkpoint;
+    (
+        identity(checkpoint.reference()),
+        checkpoint.layer_map().cloned(),
+    )
 }
 
 fn mismatches(first: &Plan, other: &Plan) -> Vec<Mismatch> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::formula::Source;
 use super::formula::Terms;
 use super::scalar::{Scalar, TensorPlace};
+use crate::checkpoint::LayerMap;
 use crate::coefficient::Coefficient;
 use crate::expression::{Problem, Span};
 use crate::method::{Arguments, LinearMethod, Method, Operation, Parameter, ParameterType};
@@ -16,6 +17,8 @@ pub(super) struct PlannedCall {
     pub(super) operands: Vec<Terms<Source>>,
     /// The call printed: equal texts are equal calls.
     pub(super) text: Arc<str>,
+    /// Where its layers stand, if not in their own places: the call sees the names and the depth of the inside.
+    pub(super) place: Option<Arc<LayerMap>>,
     pub(super) span: Span,
 }
 
@@ -90,6 +93,15 @@ impl Work {
 }
 
 impl PlannedCall {
+    /// The tensor as the call sees it, if it stands in a place of its own: its name there, and the layers there. None where
+    /// the tensor is another's.
+    pub(super) fn seen(&self, tensor: TensorPlace<'_>) -> Option<(String, u32)> {
+        match &self.place {
+            None => Some((tensor.name.to_owned(), tensor.layers)),
+            Some(place) => Some((place.own_name(tensor.name)?, place.depth)),
+        }
+    }
+
     /// What the call does in a tensor.
     pub(super) fn operation(&self, tensor: TensorPlace<'_>) -> Result<Operation, (Span, Problem)> {
         match &self.work {

@@ -6,47 +6,59 @@ use std::sync::Arc;
 use super::call::{GivenParameter, ParameterValue, PlannedCall, Work};
 use super::formula::{Lowering, Source, TensorFormula, Terms};
 use super::input::{Bindings, Input, Inputs, Opened};
+use super::relayered_config::of_depth;
 use super::scalar::{Scalar, TensorPlace, Varying};
-use crate::checkpoint::{CheckpointKind, Library};
+use crate::checkpoint::{CheckpointKind, LayerMap, Library};
 use crate::coefficient::Coefficient;
 use crate::error::Result;
 use crate::expression::{
     Atom, Call, Expression, ExpressionError, Kind, Node, Operator, Problem, Span, Syntax,
     binary_kind, negated_kind,
 };
-use crate::method::{
-    self, METHODS, Operation, Parameter, ParameterType, TensorContext, TensorPattern,
-};
+use crate::method::{self, Operation, Parameter, ParameterType, TensorContext, TensorPattern};
 use crate::spelling::near_names;
-use crate::statistics::Group;
 
 /// An expression with its types and checkpoints known.
 #[derive(Debug)]
 pub(super) struct Elaboration {
     pub(super) kind: Kind,
     pub(super) inputs: Vec<Input>,
-    /// Of a model its template; of a vector the model it was told apart from.
-    pub(super) anchor: Option<usize>,
+    /// The inputs as the expression takes them, which formulas refer to: each as it is, or with its layers in other
+    /// places, and then once for each way in which they are.
+    pub(super) views: Vec<Input>,
+    sources: Vec<ViewSource>,
+    /// Views. Of a model its template; of a vector the model it was told apart from. Of a stack those of all operands,
+    /// and each counts for the tensors that it has.
+    pub(super) anchors: Vec<usize>,
     terms: Terms<Source>,
     calls: Vec<PlannedCall>,
-    /// Layers of the model, counted over the names of all tensors.
+    /// Layers of the result, counted over the names of all tensors.
     layers: u32,
 }
 
+/// What a view is a view of.
+#[derive(Debug, PartialEq)]
+struct ViewSource {
+    input: usize,
+    /// Where its layers stand, if not where they are stored.
+    place: Option<Arc<LayerMap>>,
+}
+
 /// What a piece of syntax stands for.
-enum Meaning {
+pub(super) enum Meaning {
     Scalar(Scalar),
     Weights(Weights),
 }
 
-struct Weights {
-    kind: Kind,
-    terms: Terms<Source>,
-    anchor: Option<usize>,
+pub(super) struct Weights {
+    pub(super) kind: Kind,
+    pub(super) terms: Terms<Source>,
+    /// See [`Elaboration::anchors`].
+    pub(super) anchors: Vec<usize>,
 }
 
 impl Meaning {
-    fn kind(&self) -> Kind {
+    pub(super) fn kind(&self) -> Kind {
         match self {
             Self::Scalar(_) => Kind::Scalar,
             Self::Weights(weights) => weights.kind,
@@ -65,6 +77,8 @@ impl Elaboration {
         let mut elaborator = Elaborator {
             expression,
             inputs: Inputs::new(bindings, library, known),
+            sources: Vec::new(),
+            place: None,
             calls: Vec::new(),
         };
         match elaborator.meaning(expression.root())? {
@@ -75,34 +89,64 @@ impl Elaboration {
                 Err(expression.error(expression.root().span, problem).into())
             }
             Meaning::Weights(weights) => {
-                let inputs = elaborator.inputs.into_opened();
-                Ok(Self {
+                let mut elaboration = Self {
                     kind: weights.kind,
-                    anchor: weights.anchor,
+                    inputs: elaborator.inputs.into_opened(),
+                    views: Vec::new(),
+                    sources: elaborator.sources,
+                    anchors: weights.anchors,
                     terms: weights.terms,
                     calls: elaborator.calls,
-                    layers: inputs
-                        .iter()
-                        .flat_map(|input| input.checkpoint.tensors().keys())
-                        .filter_map(|name| Group::of(name).layer)
-                        .max()
-                        .map_or(0, |last| last.saturating_add(1)),
-                    inputs,
-                })
+                    layers: 0,
+                };
+                elaboration.look();
+                elaboration.layers = elaboration
+                    .views
+                    .iter()
+                    .map(|view| view.checkpoint.depth())
+                    .max()
+                    .unwrap_or(0);
+                Ok(elaboration)
             }
         }
     }
 
-    pub(super) fn template(&self) -> Option<usize> {
-        self.anchor.filter(|_| self.kind == Kind::Model)
+    /// Makes the views of the inputs, again when inputs have changed.
+    pub(super) fn look(&mut self) {
+        self.views = self
+            .sources
+            .iter()
+            .map(|source| {
+                let Input { name, checkpoint } = &self.inputs[source.input];
+                Input {
+                    name: name.clone(),
+                    checkpoint: match &source.place {
+                        None => checkpoint.clone(),
+                        Some(place) => of_depth(&checkpoint.with_layers(place), place.length()),
+                    },
+                }
+            })
+            .collect();
     }
 
-    /// The input whose shards and order an output mirrors, and that others are compared with: of a vector the first that
+    /// The input of which a view is one.
+    pub(super) fn input_of(&self, view: usize) -> usize {
+        self.sources[view].input
+    }
+
+    pub(super) fn template(&self) -> Option<usize> {
+        self.anchors
+            .first()
+            .copied()
+            .filter(|_| self.kind == Kind::Model)
+    }
+
+    /// The view whose shards and order an output mirrors, and that others are compared with: of a vector the first that
     /// is whole, where one is.
     pub(super) fn layout(&self) -> usize {
         self.template().unwrap_or_else(|| {
-            let whole = |input: &Input| !input.checkpoint.covers_part();
-            self.inputs.iter().position(whole).unwrap_or(0)
+            let whole = |view: &Input| !view.checkpoint.covers_part();
+            self.views.iter().position(whole).unwrap_or(0)
         })
     }
 
@@ -113,7 +157,7 @@ impl Elaboration {
         name: &str,
         shape: &[usize],
     ) -> Result<TensorFormula> {
-        let has_tensor = |input: usize| self.inputs[input].checkpoint.tensors().contains_key(name);
+        let has_tensor = |view: usize| self.views[view].checkpoint.tensors().contains_key(name);
         let mut lowering = Lowering {
             tensor: TensorPlace {
                 name,
@@ -144,7 +188,9 @@ impl Elaboration {
             let Work::Fixed(Operation::Streaming(method)) = &call.work else {
                 continue;
             };
+            let here = |name: &str| call.place.as_ref().is_none_or(|place| place.covers(name));
             let mut said = tensors.clone().filter_map(|(name, shape)| {
+                let name = Some(name).filter(|name| here(name))?;
                 let note = method.note(TensorContext::of(name, shape))?;
                 Some((name, note))
             });
@@ -170,21 +216,34 @@ impl Elaboration {
         names: impl Iterator<Item = &'a str> + Clone,
     ) -> Result<()> {
         for call in &self.calls {
-            call.check(&names)
-                .map_err(|(span, problem)| expression.error(span, problem))?;
+            // Patterns speak of the names that the call sees.
+            let own: Option<Vec<String>> = call.place.as_ref().map(|place| {
+                names
+                    .clone()
+                    .filter_map(|name| place.own_name(name))
+                    .collect()
+            });
+            match own {
+                None => call.check(&names),
+                Some(own) => call.check(&own.iter().map(String::as_str)),
+            }
+            .map_err(|(span, problem)| expression.error(span, problem))?;
         }
         Ok(())
     }
 }
 
-struct Elaborator<'a> {
-    expression: &'a Expression,
-    inputs: Inputs<'a>,
+pub(super) struct Elaborator<'a> {
+    pub(super) expression: &'a Expression,
+    pub(super) inputs: Inputs<'a>,
+    sources: Vec<ViewSource>,
+    /// Where the layers of what is being elaborated stand, if not in their own places.
+    pub(super) place: Option<Arc<LayerMap>>,
     calls: Vec<PlannedCall>,
 }
 
 impl Elaborator<'_> {
-    fn meaning(&mut self, node: &Node) -> Result<Meaning> {
+    pub(super) fn meaning(&mut self, node: &Node) -> Result<Meaning> {
         let refuse = |problem| self.expression.error(node.span, problem);
         match &node.syntax {
             Syntax::Scalar(_) | Syntax::List(_) | Syntax::Rules(_) => {
@@ -193,14 +252,16 @@ impl Elaborator<'_> {
             Syntax::Tuple(_) => Err(refuse(Problem::MisplacedTuple).into()),
             Syntax::Atom(atom) => {
                 let input = self.inputs.open(self.expression, atom, node.span)?;
-                let (kind, anchor) = match self.inputs.checkpoint(input).kind() {
-                    CheckpointKind::Model => (Kind::Model, Some(input)),
-                    CheckpointKind::Vector => (Kind::Vector, None),
+                self.check_depth(node, input)?;
+                let view = self.view(input);
+                let (kind, anchors) = match self.inputs.checkpoint(input).kind() {
+                    CheckpointKind::Model => (Kind::Model, vec![view]),
+                    CheckpointKind::Vector => (Kind::Vector, Vec::new()),
                 };
                 Ok(Meaning::Weights(Weights {
                     kind,
-                    terms: Terms::one(Source::Checkpoint(input)),
-                    anchor,
+                    terms: Terms::one(Source::Checkpoint(view)),
+                    anchors,
                 }))
             }
             Syntax::Negate(operand) => {
@@ -250,11 +311,29 @@ impl Elaborator<'_> {
         }
     }
 
+    /// The view of an input in the present place.
+    fn view(&mut self, input: usize) -> usize {
+        let source = ViewSource {
+            input,
+            place: self.place.clone(),
+        };
+        let known = self.sources.iter().position(|known| *known == source);
+        known.unwrap_or_else(|| {
+            self.sources.push(source);
+            self.sources.len() - 1
+        })
+    }
+
     fn call(&mut self, node: &Node, call: &Call) -> Result<Meaning> {
+        if let Some(meaning) = self.relayered(node, call)? {
+            return Ok(meaning);
+        }
         let expression = self.expression;
         let Some(method) = method::find(&call.function) else {
-            let known: Vec<&'static str> =
-                METHODS.iter().map(|method| method.signature.name).collect();
+            let known: Vec<&'static str> = method::signatures()
+                .iter()
+                .map(|signature| signature.name)
+                .collect();
             let problem = Problem::UnknownFunction {
                 function: call.function.clone(),
                 near: near_names(&call.function, known.iter().copied()),
@@ -268,12 +347,14 @@ impl Elaborator<'_> {
 
         let mut operands = Vec::with_capacity(bound.operands.len());
         let mut kinds = Vec::with_capacity(bound.operands.len());
-        let mut anchor = None;
+        let mut anchors = Vec::new();
         for operand in &bound.operands {
             let meaning = self.meaning(operand)?;
             kinds.push(meaning.kind());
             if let Meaning::Weights(weights) = meaning {
-                anchor = anchor.or(weights.anchor);
+                if anchors.is_empty() {
+                    anchors = weights.anchors;
+                }
                 operands.push(weights.terms);
             }
         }
@@ -306,7 +387,7 @@ impl Elaborator<'_> {
         Ok(Meaning::Weights(Weights {
             kind,
             terms: self.call_terms(node, work, operands),
-            anchor,
+            anchors,
         }))
     }
 
@@ -318,16 +399,17 @@ impl Elaborator<'_> {
         operands: Vec<Terms<Source>>,
     ) -> Terms<Source> {
         let text: Arc<str> = node.to_string().into();
-        // A method is a function of its text, so the same text is the same vector, and may cancel.
+        // A method is a function of its text, so the same text in the same place is the same vector, and may cancel.
         let index = self
             .calls
             .iter()
-            .position(|known| known.text == text)
+            .position(|known| known.text == text && known.place == self.place)
             .unwrap_or_else(|| {
                 self.calls.push(PlannedCall {
                     work,
                     operands,
                     text,
+                    place: self.place.clone(),
                     span: node.span,
                 });
                 self.calls.len() - 1
@@ -468,16 +550,16 @@ fn sum(operator: Operator, kind: Kind, mut left: Weights, right: Weights) -> Wei
         Coefficient::one()
     };
     left.terms.add_all(&right.terms, &sign);
-    let anchor = match (left.kind, right.kind) {
+    let anchors = match (left.kind, right.kind) {
         // A difference of models is told apart from what was subtracted.
-        (Kind::Model, Kind::Model) => right.anchor,
-        (Kind::Vector, Kind::Model) => right.anchor,
-        (Kind::Model, _) => left.anchor,
-        _ => left.anchor.or(right.anchor),
+        (Kind::Model | Kind::Vector, Kind::Model) => right.anchors,
+        (Kind::Model, _) => left.anchors,
+        _ if left.anchors.is_empty() => right.anchors,
+        _ => left.anchors,
     };
     Weights {
         kind,
         terms: left.terms,
-        anchor,
+        anchors,
     }
 }

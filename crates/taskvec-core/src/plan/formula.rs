@@ -12,7 +12,7 @@ use crate::method::{Extent, Operation, StreamingMethod, TensorContext};
 /// What a term of a sum multiplies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Source {
-    /// A checkpoint, by its place among the inputs.
+    /// A checkpoint, by its place among the views of the inputs.
     Checkpoint(usize),
     /// The result of a call, by its place among the calls.
     Call(usize),
@@ -75,7 +75,7 @@ impl<S: Ord + Copy> Terms<S> {
 /// What a term of a tensor's formula multiplies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Operand {
-    /// The tensor in a checkpoint, by its place among the plan's inputs.
+    /// The tensor in a checkpoint, by its place among the plan's views of its inputs.
     Input(usize),
     /// The result of a step, by its place among the formula's steps.
     Step(usize),
@@ -164,7 +164,7 @@ pub(super) struct Lowering<'a> {
     pub(super) tensor: TensorPlace<'a>,
     pub(super) context: TensorContext<'a>,
     pub(super) calls: &'a [PlannedCall],
-    /// Whether an input has the tensor.
+    /// Whether a view has the tensor.
     pub(super) has_tensor: &'a dyn Fn(usize) -> bool,
     pub(super) steps: Vec<Step>,
     /// Step of each call that was lowered already.
@@ -188,9 +188,13 @@ impl Lowering<'_> {
                 Source::Call(index) => {
                     let calls = self.calls;
                     let call = &calls[index];
-                    match call.operation(self.tensor)? {
+                    let Some((name, layers)) = call.seen(self.tensor) else {
+                        continue;
+                    };
+                    let name = name.as_str();
+                    match call.operation(TensorPlace { name, layers })? {
                         Operation::Linear(method) => {
-                            let weights = method.weights(self.tensor.name, call.operands.len());
+                            let weights = method.weights(name, call.operands.len());
                             for (operand, weight) in call.operands.iter().zip(&weights) {
                                 if !weight.is_zero() {
                                     let operand = self.lower(operand)?;

@@ -13,14 +13,19 @@
 //! - Tensors of a model keep the template's dtype; tensors of a vector are F32. [`PlanOptions::output_dtype`] overrides
 //!   both.
 //! - Numbers that differ from tensor to tensor are evaluated here, once for each tensor and exactly.
+//! - Formulas speak of **views** of the inputs. A view has the tensors of a checkpoint under the names that they have in the
+//!   result, where layers may stand in other places; without `layers` and `stack` each input is its one view.
 //! - An atom whose coefficients cancel exactly is not read at all: `a - a` is zero even where `a` is not finite.
 
 mod agreement;
 mod beside;
 mod call;
+mod depth;
 mod elaborate;
 mod formula;
 mod input;
+mod mismatch;
+mod relayered_config;
 mod rows;
 mod scalar;
 
@@ -28,12 +33,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-pub use agreement::{ConfigDifference, ConfigMeaning, Incompatible, Mismatch};
+pub use agreement::{ConfigDifference, ConfigMeaning};
 pub(crate) use beside::Joint;
 pub(crate) use formula::{Operand, Step, TensorFormula, Terms};
 pub use input::Bindings;
 pub(crate) use input::Input;
 use input::Opened;
+pub use mismatch::{Incompatible, Mismatch};
 
 use crate::checkpoint::{Checkpoint, Library};
 use crate::dtype::Dtype;
@@ -69,7 +75,7 @@ pub struct PlannedTensor {
 /// Where the bytes of a tensor come from.
 #[derive(Debug, Clone)]
 pub(crate) enum Production {
-    /// From a checkpoint, unchanged.
+    /// From a view, unchanged.
     Copy {
         input: usize,
     },
@@ -81,9 +87,13 @@ pub(crate) enum Production {
 pub struct Plan {
     expression: Expression,
     kind: Kind,
+    /// Checkpoints, each once.
     inputs: Vec<Input>,
-    template: Option<usize>,
-    origin: Option<usize>,
+    /// The inputs as formulas refer to them, and which input each is a view of.
+    views: Vec<Input>,
+    inputs_of_views: Vec<usize>,
+    /// Views. See [`Elaboration::anchors`].
+    anchors: Vec<usize>,
     layout: usize,
     tensors: BTreeMap<String, PlannedTensor>,
     options: PlanOptions,
@@ -178,8 +188,10 @@ impl Plan {
                 .iter()
                 .map(|input| (input.name.clone(), input.checkpoint.clone()))
                 .collect(),
-            layout: elaboration.layout(),
-            template: elaboration.template(),
+            layout: elaboration.input_of(elaboration.layout()),
+            template: elaboration
+                .template()
+                .map(|view| elaboration.input_of(view)),
             config_differences: agreement::config_differences(&elaboration),
             outcome: match Self::complete(expression, bindings, elaboration, options) {
                 Ok(plan) => Ok(plan),
@@ -196,7 +208,9 @@ impl Plan {
         options: &PlanOptions,
     ) -> Result<Self> {
         let row_notes = if options.common_rows {
-            rows::fit(&mut elaboration)
+            let notes = rows::fit(&mut elaboration);
+            elaboration.look();
+            notes
         } else {
             Vec::new()
         };
@@ -204,8 +218,7 @@ impl Plan {
         let mut plan = Self {
             expression: expression.clone(),
             kind: elaboration.kind,
-            template: elaboration.template(),
-            origin: elaboration.anchor,
+            anchors: elaboration.anchors.clone(),
             layout: elaboration.layout(),
             tensors: BTreeMap::new(),
             options: options.clone(),
@@ -213,6 +226,8 @@ impl Plan {
             row_notes,
             aliases: aliases(expression, bindings, &elaboration.inputs),
             inputs: Vec::new(),
+            views: Vec::new(),
+            inputs_of_views: Vec::new(),
         };
         elaboration.check_calls(expression, comparison.computed.iter().map(String::as_str))?;
         for name in &comparison.tensors {
@@ -228,6 +243,17 @@ impl Plan {
         });
         let noted = elaboration.notes(changed.map(|(name, tensor)| (name, &tensor.shape[..])));
         plan.notes.extend(noted);
+        if let Some(template) = elaboration.template()
+            && let Some((configured, notes)) =
+                relayered_config::relayered(&elaboration.views, &elaboration.anchors)
+        {
+            elaboration.views[template].checkpoint = configured;
+            plan.notes.extend(notes);
+        }
+        plan.inputs_of_views = (0..elaboration.views.len())
+            .map(|view| elaboration.input_of(view))
+            .collect();
+        plan.views = elaboration.views;
         plan.inputs = elaboration.inputs;
         Ok(plan)
     }
@@ -249,20 +275,25 @@ impl Plan {
             .map(|input| (input.name.as_str(), &input.checkpoint))
     }
 
-    /// The model whose config, tokenizer, dtypes and shards the result takes; none when the result is a vector.
+    /// The model whose config, tokenizer, dtypes and shards the result takes; none when the result is a vector. Where
+    /// layers stand in other places than in their checkpoints, it is seen so that its config fits the result.
     pub fn template(&self) -> Option<&Checkpoint> {
-        self.template.map(|input| &self.inputs[input].checkpoint)
+        let anchor = self.anchors.first();
+        anchor
+            .filter(|_| self.kind == Kind::Model)
+            .map(|view| &self.views[*view].checkpoint)
     }
 
     /// The model that the result is told apart from: a model's template, or what a vector was subtracted from. None
     /// when no model takes part.
     pub fn origin(&self) -> Option<&Checkpoint> {
-        self.origin.map(|input| &self.inputs[input].checkpoint)
+        let anchor = self.anchors.first();
+        anchor.map(|view| &self.views[*view].checkpoint)
     }
 
     /// The checkpoint whose shards and tensor order an output mirrors.
     pub(crate) fn layout(&self) -> &Checkpoint {
-        &self.inputs[self.layout].checkpoint
+        &self.views[self.layout].checkpoint
     }
 
     /// The tensors of the result.
@@ -287,7 +318,7 @@ impl Plan {
 
     /// Among the inputs, the one that the others are compared with and whose tokens the rows of embeddings follow.
     pub fn layout_input(&self) -> usize {
-        self.layout
+        self.inputs_of_views[self.layout]
     }
 
     /// Options that changed the result or let something pass, by the name under which provenance records them.
@@ -315,36 +346,79 @@ impl Plan {
         self.options.allow_strangers
     }
 
-    pub(crate) fn origin_input(&self) -> Option<usize> {
-        self.origin
+    /// The view that a tensor of the result is told apart from.
+    pub(crate) fn origin_of(&self, tensor: &str) -> Option<usize> {
+        let mut anchors = self.anchors.iter().copied();
+        anchors.find(|view| self.views[*view].checkpoint.covers(tensor))
     }
 
-    pub(crate) fn template_input(&self) -> Option<usize> {
-        self.template
+    /// Names of the models that the result is told apart from; none when no model takes part.
+    pub(crate) fn origins(&self) -> Option<String> {
+        let mut names: Vec<&str> = Vec::new();
+        for view in &self.anchors {
+            let name = self.views[*view].name.as_str();
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        (!names.is_empty()).then(|| names.join(", "))
     }
 
-    pub(crate) fn input(&self, index: usize) -> &Input {
-        &self.inputs[index]
+    /// As [`Plan::origin_of`], where the result is a model and so has it in it.
+    pub(crate) fn template_of(&self, tensor: &str) -> Option<usize> {
+        self.origin_of(tensor).filter(|_| self.kind == Kind::Model)
     }
 
-    /// Names of the tensors in the order of the layout's files, then what it does not have.
+    pub(crate) fn view(&self, index: usize) -> &Input {
+        &self.views[index]
+    }
+
+    /// The checkpoint of [`Plan::inputs`] with that number.
+    pub(crate) fn input(&self, index: usize) -> &Checkpoint {
+        &self.inputs[index].checkpoint
+    }
+
+    /// Names of the tensors by the file that they lie in: those of the layout, then those of the models that have layers
+    /// which the layout does not have. What no such file has is in the last.
+    pub(crate) fn tensors_by_file(&self) -> Vec<Vec<&str>> {
+        let is_moved = |view: &usize| self.views[*view].checkpoint.layer_map().is_some();
+        let others = self.anchors.iter().copied().filter(is_moved);
+        let mut files: Vec<Vec<&str>> = Vec::new();
+        let mut known: BTreeMap<(usize, usize), usize> = BTreeMap::new();
+        let mut placed: BTreeSet<&str> = BTreeSet::new();
+        for view in [self.layout].into_iter().chain(others) {
+            let shards = self.views[view].checkpoint.shards();
+            for (index, shard) in shards.iter().enumerate() {
+                let file = *known
+                    .entry((self.inputs_of_views[view], index))
+                    .or_insert_with(|| {
+                        files.push(Vec::new());
+                        files.len() - 1
+                    });
+                for name in shard.tensors {
+                    if let Some((name, _)) = self.tensors.get_key_value(name)
+                        && placed.insert(name)
+                    {
+                        files[file].push(name);
+                    }
+                }
+            }
+        }
+        if files.len() > 1 {
+            files.retain(|file| !file.is_empty());
+        }
+        let rest = self.tensors.keys().map(String::as_str);
+        let rest = rest.filter(|name| !placed.contains(name));
+        match files.last_mut() {
+            Some(last) => last.extend(rest),
+            None => files.push(rest.collect()),
+        }
+        files
+    }
+
+    /// Names of the tensors, file by file.
     pub(crate) fn tensors_in_file_order(&self) -> Vec<&str> {
-        let layout = self.layout();
-        let mut order: Vec<&str> = layout
-            .shards()
-            .iter()
-            .flat_map(|shard| shard.tensors)
-            .filter_map(|name| self.tensors.get_key_value(name))
-            .map(|(name, _)| name.as_str())
-            .collect();
-        let placed: BTreeSet<&str> = order.iter().copied().collect();
-        order.extend(
-            self.tensors
-                .keys()
-                .map(String::as_str)
-                .filter(|name| !placed.contains(name)),
-        );
-        order
+        self.tensors_by_file().concat()
     }
 }
 
@@ -418,19 +492,21 @@ fn plan_tensor(
     options: &PlanOptions,
     name: &str,
 ) -> Result<PlannedTensor> {
-    // The first to have it is the layout wherever the layout has it.
-    let holder = |input: &usize| {
-        elaboration.inputs[*input]
+    let holder = |view: &usize| {
+        elaboration.views[*view]
             .checkpoint
             .tensors()
             .contains_key(name)
     };
+    // The layout wherever it has the tensor; then the model of a stack from which it is.
     let layout = elaboration.layout();
-    let source = Some(layout)
-        .filter(holder)
-        .or_else(|| (0..elaboration.inputs.len()).find(holder))
+    let source = [layout]
+        .into_iter()
+        .chain(elaboration.anchors.iter().copied())
+        .chain(0..elaboration.views.len())
+        .find(holder)
         .unwrap_or(layout);
-    let info = &elaboration.inputs[source].checkpoint.tensors()[name];
+    let info = &elaboration.views[source].checkpoint.tensors()[name];
     let shape = info.shape.clone();
     if FloatFormat::of(info.dtype).is_none() {
         return Ok(PlannedTensor {
@@ -447,7 +523,7 @@ fn plan_tensor(
     let dtype = options.output_dtype.unwrap_or(default);
     let formula = elaboration.lower(expression, name, &shape)?;
     let production = match formula.single() {
-        Some(input) if elaboration.inputs[input].checkpoint.tensors()[name].dtype == dtype => {
+        Some(input) if elaboration.views[input].checkpoint.tensors()[name].dtype == dtype => {
             Production::Copy { input }
         }
         _ => Production::Compute(formula),

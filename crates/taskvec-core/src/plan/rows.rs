@@ -28,8 +28,10 @@ pub(super) fn differ_in_rows(tensor: &str, left: &[usize], right: &[usize]) -> b
 /// Gives tensors that differ in rows alone the same number in all inputs; says of each what was done.
 pub(super) fn fit(elaboration: &mut Elaboration) -> Vec<String> {
     let inputs = &elaboration.inputs;
-    let layout = elaboration.layout();
-    let template = elaboration.template();
+    let layout = elaboration.input_of(elaboration.layout());
+    let template = elaboration
+        .template()
+        .map(|view| elaboration.input_of(view));
     let names: BTreeSet<&String> = inputs
         .iter()
         .flat_map(|input| input.checkpoint.tensors().keys())

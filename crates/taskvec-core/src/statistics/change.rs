@@ -32,12 +32,12 @@ impl<'a> MeasuredChange<'a> {
     /// None for a tensor on which no arithmetic is done.
     pub(crate) fn new(plan: &Plan, name: &'a str) -> Option<Self> {
         let mut measured = Self::of_weights(plan, name)?;
-        if let Some(template) = plan.template_input() {
+        if let Some(template) = plan.template_of(name) {
             let minus = -Coefficient::one();
             measured.change.add(Operand::Input(template), &minus);
         }
-        measured.origin = plan.origin_input().and_then(|input| {
-            let stored = plan.input(input).checkpoint.tensors().get(name)?.dtype;
+        measured.origin = plan.origin_of(name).and_then(|input| {
+            let stored = plan.view(input).checkpoint.tensors().get(name)?.dtype;
             Some((Terms::one(Operand::Input(input)), FloatFormat::of(stored)?))
         });
         measured.is_model = plan.kind() == Kind::Model;

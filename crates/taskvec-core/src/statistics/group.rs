@@ -61,15 +61,48 @@ pub struct Group {
     pub module: Module,
 }
 
+/// A tensor's name around the number of its layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct LayerName<'a> {
+    /// What stands before the number, its dot included.
+    pub(crate) before: &'a str,
+    pub(crate) layer: u32,
+    /// What stands behind the number, its dot included.
+    pub(crate) after: &'a str,
+}
+
+impl<'a> LayerName<'a> {
+    /// None for a tensor of no layer.
+    pub(crate) fn of(tensor: &'a str) -> Option<Self> {
+        let is_list = |part: &str| matches!(part, "layers" | "layer" | "h" | "blocks" | "block");
+        let mut from = 0;
+        for part in tensor.split('.') {
+            let begin = from + part.len() + 1;
+            let rest = tensor.get(begin..)?;
+            if is_list(part) {
+                let number = rest.split('.').next()?;
+                return Some(Self {
+                    before: &tensor[..begin],
+                    layer: number.parse().ok()?,
+                    after: &rest[number.len()..],
+                });
+            }
+            from = begin;
+        }
+        None
+    }
+
+    /// The same tensor of another layer.
+    pub(crate) fn at(&self, layer: u32) -> String {
+        format!("{}{layer}{}", self.before, self.after)
+    }
+}
+
 impl Group {
     /// The group of the tensor of that name.
     pub fn of(tensor: &str) -> Self {
         let parts: Vec<&str> = tensor.split('.').collect();
-        let is_list = |part: &str| matches!(part, "layers" | "layer" | "h" | "blocks" | "block");
-        let layer = parts
-            .windows(2)
-            .find(|pair| is_list(pair[0]))
-            .and_then(|pair| pair[1].parse().ok());
+        let layer = LayerName::of(tensor).map(|name| name.layer);
         let any = |wanted: &[&str]| {
             parts
                 .iter()
@@ -203,5 +236,23 @@ mod tests {
         ] {
             assert_eq!(Group::of(name), Group { layer, module }, "{name}");
         }
+    }
+
+    #[test]
+    fn names_come_apart_at_the_number_of_the_layer() {
+        let name = LayerName::of("model.layers.12.mlp.experts.7.up_proj.weight").unwrap();
+        assert_eq!((name.before, name.layer), ("model.layers.", 12));
+        assert_eq!(name.at(3), "model.layers.3.mlp.experts.7.up_proj.weight");
+        for name in [
+            "model.norm.weight",
+            "layers",
+            "layers.",
+            "layers.x.w",
+            "",
+            "h.99999999999",
+        ] {
+            assert_eq!(LayerName::of(name), None, "{name}");
+        }
+        assert_eq!(LayerName::of("h.0").unwrap().at(1), "h.1");
     }
 }

@@ -83,7 +83,7 @@ impl Measured {
     pub(super) fn of(plan: &Plan) -> Self {
         let is_template = |name: &String| {
             let formula = plan.tensors()[name].formula();
-            formula.single() == plan.template_input()
+            formula.single() == plan.template_of(name)
         };
         let mut measured = plan.tensors().iter().filter(|(_, it)| it.is_measured());
         if plan.kind() == Kind::Vector {
@@ -225,9 +225,7 @@ pub fn inspect<'a>(
     let origin = |plan: &Plan| match subject.relative_to {
         Some(relative_to) => Some(relative_to.expression().to_string()),
         None if measured == Measured::Weights => None,
-        None => plan
-            .origin_input()
-            .map(|input| plan.input(input).name.clone()),
+        None => plan.origins(),
     };
     let mut inspection = Inspection {
         kind: plan.kind(),

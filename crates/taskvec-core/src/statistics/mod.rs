@@ -13,6 +13,7 @@ mod sums;
 mod weight_statistics;
 
 pub(crate) use change::MeasuredChange;
+pub(crate) use group::LayerName;
 pub use group::{Group, Module, NetworkPart};
 pub use inspect::{Beside, InspectOptions, Inspection, Measured, Subject, inspect};
 pub use lineage::{Distance, Kinship, Lineage, LineageOptions, Verdict, lineage};

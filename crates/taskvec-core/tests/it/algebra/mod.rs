@@ -3,6 +3,7 @@
 mod coefficients;
 mod fixture;
 mod inspect;
+mod layers;
 mod load;
 mod lora;
 mod mergekit;

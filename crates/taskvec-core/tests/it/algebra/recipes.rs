@@ -77,10 +77,21 @@ fn files_give_what_mergekit_gives() {
         "model_stock_filter_wise",
         "nuslerp_columns",
         "arcee_fusion",
+        "linear_shifted",
+        "slerp_shifted",
+        "ties_shifted",
     ] {
         difference(recipe);
     }
-    assert_eq!(difference("passthrough_slices"), 0.0);
+    for recipe in [
+        "passthrough_slices",
+        "passthrough_stack",
+        "passthrough_repeat",
+        "passthrough_pruned",
+        "passthrough_donor",
+    ] {
+        assert_eq!(difference(recipe), 0.0, "{recipe}");
+    }
 }
 
 fn world() -> World {
@@ -229,6 +240,20 @@ fn methods_become_functions() {
 }
 
 #[test]
+fn all_of_a_base_with_an_adapter_is_subtracted() {
+    let merge = translated(
+        "merge_method: ties
+base_model: mem:base+mem:sft
+parameters: {weight: 1, density: 0.5}
+models: [model: mem:target, model: mem:grpo]",
+    );
+    assert_eq!(
+        merge.expression.to_string(),
+        "base + sft + ties(target - (base + sft), grpo - (base + sft), density=0.5)"
+    );
+}
+
+#[test]
 fn nearer_settings_win_and_filters_leave_the_rest_to_farther_ones() {
     let merge = translated(
         "merge_method: task_arithmetic
@@ -298,10 +323,72 @@ slices:
     );
     assert_eq!(
         merge.expression.to_string(),
-        "sft + only(grpo - sft, \"layers.1-1, model.norm.weight\")"
+        "stack(layers(sft, \"0\"), layers(grpo, \"1\"))"
     );
     let plan = plan(&merge, &world().library());
     assert!(plan.tensors().values().all(|tensor| tensor.is_copied()));
+}
+
+#[test]
+fn slices_move_repeat_and_leave_out_layers() {
+    let library = world().library();
+    for (text, expected, depth) in [
+        (
+            "merge_method: passthrough
+slices:
+- sources: [{model: mem:sft, layer_range: [0, 2]}]
+- sources: [{model: mem:grpo, layer_range: [1, 2]}]",
+            "stack(sft, layers(grpo, \"1\"))",
+            3,
+        ),
+        (
+            "merge_method: passthrough
+slices:
+- sources: [{model: mem:sft, layer_range: [1, 2]}]",
+            "layers(sft, \"1\")",
+            1,
+        ),
+        (
+            "merge_method: passthrough
+base_model: mem:base
+slices:
+- sources: [{model: mem:sft, layer_range: [0, 2]}]
+- sources: [{model: mem:base, layer_range: [1, 2]}]
+- sources: [{model: mem:sft, layer_range: [0, 2]}]",
+            "layers(base, \"0-1, 1, 0-1\") + (stack(sft, layers(base, \"1\"), sft) - layers(base, \"0-1, 1, 0-1\"))",
+            5,
+        ),
+        (
+            "merge_method: task_arithmetic
+base_model: mem:base
+slices:
+- sources:
+  - {model: mem:base, layer_range: [1, 2]}
+  - {model: mem:sft, layer_range: [0, 1], parameters: {weight: [0, 1]}}",
+            "layers(base, \"1\") + [0, 1]*(layers(sft, \"0\") - layers(base, \"1\"))",
+            1,
+        ),
+        (
+            // A filter of a source counts its layers, one of the file those of the result.
+            "merge_method: linear
+parameters: {normalize: false}
+slices:
+- sources: [{model: mem:grpo, layer_range: [0, 2], parameters: {weight: 1}}]
+- sources:
+  - {model: mem:sft, layer_range: [1, 2], parameters: {weight: [{filter: layers.1., value: 3}, {value: 2}]}}
+  - {model: mem:grpo, layer_range: [0, 1], parameters: {weight: [{filter: layers.1., value: 3}, {value: 2}]}}",
+            "stack(linear(grpo, weights=1), linear(layers(sft, \"1\"), layers(grpo, \"0\"), weights=({\"model.layers.0.mlp.up_proj.weight, model.layers.0.self_attn.q_proj.weight\": 3, else: 2}, 2)))",
+            3,
+        ),
+    ] {
+        let merge = translate(text, "merge.yml", &library)
+            .unwrap_or_else(|error| panic!("{text}\n{error}"));
+        assert_eq!(merge.expression.to_string(), expected, "{text}");
+        let plan = plan(&merge, &library);
+        let config = plan.template().unwrap().config().unwrap();
+        assert_eq!(config["num_hidden_layers"], depth, "{text}");
+        assert_eq!(plan.tensors().len(), 2 * depth + 2, "{text}");
+    }
 }
 
 #[test]
@@ -359,13 +446,16 @@ fn what_is_not_supported_is_refused_by_name_and_line() {
         ("merge_method: linear\nmodels:\n- model: mem:sft+mem:x+mem:y".into(), 3, "more than one adapter on a model is not supported"),
         ("merge_method: linear\nmodels:\n- model: {model: mem:sft+mem:x, lora: mem:y}".into(), 3, "more than one adapter on a model is not supported"),
         ("merge_method: linear\nmodels:\n- model: mem:sft\n- model: mem:sft".into(), 4, "the model `mem:sft` is given twice"),
-        (slices(&[(0, 1), (0, 2)]), 4, "a slice that begins with layer 0 where layer 1 follows is not supported"),
-        (slices(&[(0, 1)]), 3, "a merge of 1 of 2 layers is not supported"),
-        (slices(&[(1, 0)]), 3, "`layer_range` must be `[FIRST, AFTER_THE_LAST]`"),
+        (slices(&[(0, 1), (1, 3)]), 4, "`layer_range` [1, 3] goes beyond the last layer of `mem:sft`, which has 2 layers, 0 to 1"),
+        (slices(&[(0, 2); 501]), 503, "the result has 1002 layers up to here; at most 1000 are possible"),
+        (slices(&[(1, 0)]), 3, "`layer_range` [1, 0] has no layer in it"),
+        (slices(&[(0, 2), (1, 1)]), 4, "`layer_range` [1, 1] has no layer in it"),
+        (slices(&[(0, 2)]).replace("[0, 2]", "[0]"), 3, "`layer_range` must be `[FIRST, AFTER_THE_LAST]`"),
+        (slices(&[(0, 2)]).replace("[0, 2]", "[-1, 2]"), 3, "`layer_range` must be `[FIRST, AFTER_THE_LAST]`"),
         (
-            "merge_method: linear\nslices:\n- sources: [{model: mem:sft, layer_range: [0, 1]}, {model: mem:grpo, layer_range: [1, 2]}]".into(),
-            3,
-            "a slice of different layers of its models is not supported",
+            "merge_method: linear\nslices:\n- sources:\n  - {model: mem:sft, layer_range: [0, 1]}\n  - {model: mem:grpo, layer_range: [0, 2]}".into(),
+            5,
+            "a slice of 1 layers of `mem:sft` and 2 of `mem:grpo`: [0, 1] and [0, 2]",
         ),
         ("merge_method: linear\nslices:\n- sources: [{model: mem:sft, layer_range: [0, 2]}]\n  residual_weight: 1".into(), 4, "`residual_weight` is not supported"),
     ] {
