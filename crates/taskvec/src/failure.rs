@@ -125,6 +125,14 @@ pub(crate) enum Refusal {
         /// What was swept there.
         expression: String,
     },
+    /// Records that say nothing of what is to be written.
+    #[error("`{path}` has no results of `{expression}` with these weights")]
+    NoResults {
+        /// The records.
+        path: String,
+        /// What is to be written.
+        expression: String,
+    },
     /// Names in a recipe's expressions that stand for nothing.
     #[error("the recipe does not say what {} {}", quoted(names, "and"), if names.len() == 1 { "is" } else { "are" })]
     Unbound {
@@ -215,6 +223,11 @@ impl Refusal {
             Self::NoVariable { name, .. } => {
                 Some(format!("write it where it counts, as in `target + {name}*vector`"))
             }
+            Self::NoResults { .. } => Some(
+                "results belong to an expression as it is written and to the bytes of its checkpoints; measure it with \
+                 `taskvec eval EXPR --out RUN`"
+                    .to_owned(),
+            ),
             Self::Unbound { names } => Some(format!(
                 "say it on the command line: {}",
                 names

@@ -197,13 +197,15 @@ fn replaced(node: &Node, name: &str, meaning: &Node) -> Node {
 /// The reference as an atom: what stands for it in an expression that needs no binding.
 impl From<&Reference> for Expression {
     fn from(reference: &Reference) -> Self {
-        let atom = match reference {
-            Reference::Embedded { scheme, name } => Atom::Embedded {
-                scheme: scheme.clone(),
-                name: name.clone(),
-            },
-            _ => Atom::Quoted(reference.to_string()),
-        };
+        let source = reference.to_string();
+        // `micro:base` stands for itself; in another collection a name might be read as a difference.
+        let bare = matches!(reference, Reference::Embedded { .. }).then(|| source.parse::<Self>());
+        if let Some(Ok(expression)) = bare
+            && matches!(expression.root.syntax, Syntax::Atom(_))
+        {
+            return expression;
+        }
+        let atom = Atom::Quoted(source);
         let source = atom.to_string();
         let span = Span::new(0, source.len());
         let root = Node::new(Syntax::Atom(atom), span);

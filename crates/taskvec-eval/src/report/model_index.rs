@@ -7,13 +7,17 @@
 use super::{Report, Row};
 use crate::task::Metric;
 
-/// The results of the model with this label; one entry for each task and condition.
-pub(super) fn render(report: &Report, label: &str) -> String {
-    let mut text = format!("model-index:\n- name: {}\n  results:\n", quoted(label));
-    for row in report.rows.iter().filter(|row| row.model == label) {
-        text.push_str(&entry(row));
+impl Report {
+    /// The results of the model with this label as the `model-index` of a model card: lines of YAML, with one entry for each
+    /// task and condition.
+    #[must_use]
+    pub fn to_model_index(&self, label: &str) -> String {
+        let mut text = format!("model-index:\n- name: {}\n  results:\n", quoted(label));
+        for row in self.rows.iter().filter(|row| row.model == label) {
+            text.push_str(&entry(row));
+        }
+        text
     }
-    text
 }
 
 fn entry(row: &Row) -> String {

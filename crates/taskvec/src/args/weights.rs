@@ -117,6 +117,10 @@ pub(crate) struct DestinationArgs {
     pub(crate) allow_strangers: bool,
     #[command(flatten)]
     pub(crate) rows: RowArgs,
+    /// Records of an `eval`, `sweep` or `study` (a .jsonl file, or the directory that holds one) whose results of these very
+    /// weights stand in the model card, as metadata that the Hub shows; reads the inputs once more
+    #[arg(long, value_name = "RUN")]
+    pub(crate) results: Option<PathBuf>,
     /// Record the SHA-256 of every weight file read and written, for `taskvec verify`; reads each once more
     #[arg(long)]
     pub(crate) hash: bool,

@@ -122,6 +122,7 @@ fn export(arguments: &MicroExportArgs, printer: &Printer) -> anyhow::Result<()> 
             dtype: None,
             allow_strangers: false,
             rows: RowArgs::default(),
+            results: None,
             hash: false,
         };
         let threads = ThreadArgs { threads: None };

@@ -1,3 +1,5 @@
+mod results;
+
 use std::path::{Path, PathBuf};
 use std::{fs, slice};
 
@@ -81,6 +83,7 @@ pub(super) fn write(
     let paths = slice::from_ref(&destination.output);
     let options = WriteOptions {
         storage: storage.as_ref(),
+        results: results::of(&plans, destination.results.as_deref(), printer)?,
         ..write_options(destination, threads, &heeding)
     };
     write_plans(&plans, paths, &options, printer)
@@ -105,6 +108,7 @@ pub(super) fn write_each(
         .collect();
     let heeding = Heeding::begin();
     let plans = resolution::plans(&expressions, named, printer)?;
+    let results = results::of(&plans, destination.results.as_deref(), printer)?;
     // All outputs lie in one directory, which need not be there yet.
     let parent = paths.first().and_then(|path| path.parent());
     let made = match parent {
@@ -114,7 +118,10 @@ pub(super) fn write_each(
         }
         _ => None,
     };
-    let options = write_options(destination, threads, &heeding);
+    let options = WriteOptions {
+        results,
+        ..write_options(destination, threads, &heeding)
+    };
     let written = write_plans(&plans, &paths, &options, printer);
     if let (Err(_), Some(made)) = (&written, made) {
         // Only if it is empty.

@@ -82,6 +82,22 @@ fn a_study_prints_its_tables_resumes_and_becomes_a_page() {
     successful(&here, "report s -o page.html");
     let page = text(&here, "page.html");
     assert!(page.contains("<h1>Small</h1>") && page.contains("<h3>Several vectors</h3>"));
+    // What is written carries the numbers of these very weights, and of no others.
+    let half = "write 'micro:target + 0.5*(micro:grpo - micro:sft)' --results s -o";
+    successful(&here, &format!("{half} enhanced"));
+    let card = text(&here, "enhanced/README.md");
+    assert!(
+        card.contains("\nmodel-index:\n- name: \"target + half\"\n")
+            && card.contains("type: \"micro-gsm\""),
+        "{card}"
+    );
+    let refused = here.run(&format!("{} other", half.replace("0.5", "0.25")));
+    assert!(
+        refused.contains("exit code 1")
+            && refused.contains("has no results of `micro:target + 0.25*"),
+        "{refused}"
+    );
+    assert!(!here.path("other").exists());
     // More may be asked in the same place, of the same models.
     let (json, _) = successful(&here, "study small.toml --limit 5 --out s --json");
     let document: serde_json::Value = serde_json::from_str(&json).unwrap();

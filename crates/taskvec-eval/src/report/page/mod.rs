@@ -18,7 +18,7 @@ mod tests;
 
 pub use data::{Answer, Cell, Curve, CurvePoint, Model, PageData, Question, Source};
 
-use super::{Figure, Inspection, model_index};
+use super::{Figure, Inspection};
 use crate::error::Result;
 use crate::run::Record;
 use crate::study::Outcome;
@@ -101,6 +101,6 @@ impl Page {
     #[must_use]
     pub fn to_model_index(&self) -> String {
         let label = &self.data.models[self.data.headline_model].label;
-        model_index::render(&self.data.report, label)
+        self.data.report.to_model_index(label)
     }
 }

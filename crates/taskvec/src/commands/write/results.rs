@@ -1,0 +1,54 @@
+//! Results that were measured before, for the card of what is written now.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use taskvec_core::Plan;
+use taskvec_eval::Report;
+use taskvec_eval::run::{Record, RecordLog};
+use taskvec_eval::sweep::RECORDS;
+
+use crate::commands::best::read;
+use crate::commands::model::{Fingerprint, Fingerprints};
+use crate::failure::Refusal;
+use crate::printer::Printer;
+
+/// For each plan's expression the `model-index` of the records that `run` has of these very weights.
+///
+/// # Errors
+///
+/// A file that is no record file; [`Refusal::NoResults`] where it has none of a plan.
+pub(super) fn of(
+    plans: &[Plan],
+    run: Option<&Path>,
+    printer: &Printer,
+) -> anyhow::Result<BTreeMap<String, String>> {
+    let Some(run) = run else {
+        return Ok(BTreeMap::new());
+    };
+    let path = match run.is_dir() {
+        true => run.join(RECORDS),
+        false => run.to_owned(),
+    };
+    let records = read(&path, RecordLog::parse)?;
+    let mut fingerprints = Fingerprints::new(Fingerprint::Content);
+    let mut results = BTreeMap::new();
+    for plan in plans {
+        let expression = plan.expression().to_string();
+        let fingerprint = fingerprints.of(plan, printer)?;
+        let of_these = |record: &&Record| record.fingerprint == fingerprint;
+        let Some(first) = records.iter().find(of_these) else {
+            return Err(Refusal::NoResults {
+                path: path.display().to_string(),
+                expression,
+            }
+            .into());
+        };
+        // The same weights may have been asked under two labels.
+        let own = records.iter().filter(of_these);
+        let own: Vec<Record> = own.filter(|it| it.model == first.model).cloned().collect();
+        let index = Report::build(&own, None)?.to_model_index(&first.model);
+        results.insert(expression, index);
+    }
+    Ok(results)
+}
