@@ -8,6 +8,7 @@
 mod block;
 mod computation;
 mod config_dtype;
+mod direct;
 mod exact;
 mod family;
 mod float;
