@@ -25,7 +25,7 @@ mod write;
 
 pub(crate) use block::widen;
 pub(crate) use computation::{Computation, Root};
-pub(crate) use float::{Decoded, FloatFormat};
+pub(crate) use float::{Decoded, FloatFormat, widen_f16};
 pub use linear::Tally;
 pub(crate) use load::load_computed;
 pub(crate) use ordered::Ordered;
