@@ -8,7 +8,7 @@
 //! | row | what is measured |
 //! |---|---|
 //! | `merge` | `target + (grpo - sft)`, or another expression, against `cp -r target` |
-//! | `scales` | `target + a*(grpo - sft)` for three values of `a` in one pass: what each output after the first costs |
+//! | `scales` | `target + a*(grpo - sft)` for three values of `a` in one pass: what each output after the first costs, beside what each `cp -r` after the first costs |
 //! | `inspect` | an inspection of `grpo - sft` in this process against `cat` of both |
 //! | `memory` | peak resident memory of one merge, by default of 7B shape, of files that are holes; it writes 15 GB |
 //!
@@ -238,7 +238,7 @@ impl Bench<'_> {
         self.warm()?;
         let (mut copies, mut merges) = (Runs::default(), Runs::default());
         for round in 1..=self.arguments.rounds {
-            self.copy(&mut copies)?;
+            self.copy(1, &mut copies)?;
             self.run(expression, &[], &mut merges)?;
             println!(
                 "round {round}: cp {:.2} s, merge {:.2} s",
@@ -255,29 +255,40 @@ impl Bench<'_> {
         self.clear()
     }
 
+    /// Each output after the first against each copy after the first: both sides then fill the same memory, and wait for
+    /// the same writeback once more of it is dirty than the system allows.
     fn scales_against_copy(&self) -> Result<(), Box<dyn Error>> {
         const EXPRESSION: &str = "target + a*(grpo - sft)";
         self.warm()?;
-        let (mut copies, mut one, mut all) = (Runs::default(), Runs::default(), Runs::default());
+        let [mut copy, mut copies, mut one, mut all] = [(); 4].map(|()| Runs::default());
         for round in 1..=self.arguments.rounds {
-            self.copy(&mut copies)?;
+            self.copy(1, &mut copy)?;
             self.run(EXPRESSION, &SCALES[..1], &mut one)?;
+            self.copy(SCALES.len(), &mut copies)?;
             self.run(EXPRESSION, &SCALES, &mut all)?;
             println!(
-                "round {round}: cp {:.2} s, one output {:.2} s, {} outputs {:.2} s",
-                last(&copies),
+                "round {round}: one cp {:.2} s, one output {:.2} s, {count} cp {:.2} s, {count} outputs {:.2} s",
+                last(&copy),
                 last(&one),
-                SCALES.len(),
-                last(&all)
+                last(&copies),
+                last(&all),
+                count = SCALES.len(),
             );
         }
-        let (copy, one, several) = (copies.median(), one.median(), all.median());
-        let further = (several - one) / (SCALES.len() - 1) as f64;
+        let further =
+            |one: &Runs, all: &Runs| (all.median() - one.median()) / (SCALES.len() - 1) as f64;
+        let (copied, written) = (further(&copy, &copies), further(&one, &all));
         println!(
-            "{EXPRESSION}, a = {}: median {several:.2} s, the first alone {one:.2} s, each further {further:.2} s, \
-             cp -r median {copy:.2} s, ratio of each further {:.2}, peak resident {:.1} MiB",
+            "{EXPRESSION}, a = {}: median {:.2} s, the first alone {:.2} s, each further {written:.2} s; as many cp -r, one \
+             after the other, {:.2} s, the first alone {:.2} s, each further {copied:.2} s; ratio of each further {:.2}, of all \
+             {:.2}, peak resident {:.1} MiB",
             SCALES.join(", "),
-            further / copy,
+            all.median(),
+            one.median(),
+            copies.median(),
+            copy.median(),
+            written / copied,
+            all.median() / copies.median(),
             all.resident
         );
         self.clear()
@@ -316,20 +327,23 @@ impl Bench<'_> {
         Ok(())
     }
 
-    fn copy(&self, runs: &mut Runs) -> Result<(), Box<dyn Error>> {
+    /// So many copies, one after the other.
+    fn copy(&self, count: usize, runs: &mut Runs) -> Result<(), Box<dyn Error>> {
         self.clear()?;
+        fs::create_dir(&self.copied)?;
         let started = Instant::now();
-        let status = Command::new("cp")
-            .arg("-r")
-            .arg(self.arguments.directory.join("target"))
-            .arg(&self.copied)
-            .status()?;
-        runs.seconds.push(started.elapsed().as_secs_f64());
-        if status.success() {
-            Ok(())
-        } else {
-            Err("`cp` failed".into())
+        for number in 0..count {
+            let status = Command::new("cp")
+                .arg("-r")
+                .arg(self.arguments.directory.join("target"))
+                .arg(self.copied.join(number.to_string()))
+                .status()?;
+            if !status.success() {
+                return Err("`cp` failed".into());
+            }
         }
+        runs.seconds.push(started.elapsed().as_secs_f64());
+        Ok(())
     }
 
     fn run(&self, expression: &str, over: &[&str], runs: &mut Runs) -> Result<(), Box<dyn Error>> {

@@ -88,7 +88,7 @@ impl Lanes {
 /// Inputs of one length as pieces of `LANES` times `SIZE` bytes, and what is left over.
 #[inline(always)]
 #[expect(clippy::type_complexity, reason = "pieces and the rest, of each input")]
-fn in_pieces<const TERMS: usize, const SIZE: usize, const LANES: usize>(
+pub(super) fn in_pieces<const TERMS: usize, const SIZE: usize, const LANES: usize>(
     inputs: [&[u8]; TERMS],
 ) -> ([&[[[u8; SIZE]; LANES]]; TERMS], [&[[u8; SIZE]]; TERMS]) {
     let pieces = inputs.map(|bytes| bytes.as_chunks::<SIZE>().0.as_chunks::<LANES>());
@@ -102,7 +102,9 @@ fn in_pieces<const TERMS: usize, const SIZE: usize, const LANES: usize>(
 
 /// Elements and then zeros.
 #[inline(always)]
-fn padded<const SIZE: usize, const LANES: usize>(rest: &[[u8; SIZE]]) -> [[u8; SIZE]; LANES] {
+pub(super) fn padded<const SIZE: usize, const LANES: usize>(
+    rest: &[[u8; SIZE]],
+) -> [[u8; SIZE]; LANES] {
     let mut padded = [[0; SIZE]; LANES];
     for (padded, element) in padded.iter_mut().zip(rest) {
         *padded = *element;
@@ -111,7 +113,7 @@ fn padded<const SIZE: usize, const LANES: usize>(rest: &[[u8; SIZE]]) -> [[u8; S
 }
 
 /// A stored format as the loops see it.
-trait Stored {
+pub(super) trait Stored {
     type Bytes: Copy;
     fn split(bytes: &[u8]) -> &[Self::Bytes];
     fn single(bytes: Self::Bytes) -> f32;
@@ -121,7 +123,7 @@ trait Stored {
 
 macro_rules! stored {
     ($name:ident, $bits:ty, $size:literal, $single:expr, $double:expr) => {
-        struct $name;
+        pub(super) struct $name;
         impl Stored for $name {
             type Bytes = [u8; $size];
 

@@ -26,6 +26,7 @@ use num_rational::BigRational;
 use num_traits::{One, ToPrimitive, Zero};
 
 use super::block::{Accumulator, BLOCK, BlockTerm, Extent, Fused, Spread, combine, extent, spread};
+use super::direct::DirectSum;
 use super::exact::{ExactSum, round_quotient};
 use super::float::{Decoded, FloatFormat};
 use crate::coefficient::Coefficient;
@@ -80,6 +81,8 @@ pub(crate) struct LinearKernel {
     terms: Vec<Term>,
     output: FloatFormat,
     exact: ExactSum,
+    /// Where nothing has to be proved.
+    direct: Option<DirectSum>,
     /// `d`, where it and every numerator are small enough for the proof in single or double precision.
     odd_denominator: f64,
     /// `k`.
@@ -137,6 +140,7 @@ impl LinearKernel {
     /// Prepares `Σ cᵢ·xᵢ` over inputs stored in the given formats.
     pub(crate) fn new(terms: &[(Coefficient, FloatFormat)], output: FloatFormat) -> Self {
         debug_assert!(terms.iter().all(|(coefficient, _)| !coefficient.is_zero()));
+        let direct_sum = DirectSum::of(terms, output);
         let denominator = common_denominator(terms.iter().map(|(coefficient, _)| coefficient));
         let numerators: Vec<BigInt> = terms
             .iter()
@@ -189,6 +193,7 @@ impl LinearKernel {
                 numerators,
                 denominator,
             },
+            direct: direct_sum,
             terms,
             output,
         }
@@ -227,6 +232,11 @@ impl LinearKernel {
                 let size = self.terms[index].format.size_bytes();
                 &inputs[index][start * size..][..count * size]
             };
+            if let Some(direct) = &self.direct
+                && direct.store(term, &mut singles[..count], output)
+            {
+                continue;
+            }
             match self.range(term) {
                 Some(range) if self.provable_single && self.proves::<24>(&range, -126, 127) => {
                     self.combine(term, |value| value as f32, &mut singles[..count], output);

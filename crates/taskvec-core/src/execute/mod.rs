@@ -9,6 +9,7 @@ mod block;
 mod card;
 mod computation;
 mod config_dtype;
+mod direct;
 mod exact;
 mod family;
 mod float;
@@ -25,7 +26,7 @@ mod write;
 
 pub(crate) use block::widen;
 pub(crate) use computation::{Computation, Root};
-pub(crate) use float::{Decoded, FloatFormat};
+pub(crate) use float::{Decoded, FloatFormat, widen_f16};
 pub use linear::Tally;
 pub(crate) use load::load_computed;
 pub(crate) use ordered::Ordered;

@@ -1,7 +1,7 @@
 //! One tensor's change, computed and measured block by block.
 
 use super::rounding::Rounding;
-use super::sums::{census, sum_of_squares, sum_of_stored_squares};
+use super::sums::{census, sum_of_stored_squares};
 use super::weight_statistics::WeightStatistics;
 use crate::coefficient::Coefficient;
 use crate::execute::{Computation, FloatFormat, Root, widen};
@@ -145,26 +145,31 @@ impl<'a> MeasuredChange<'a> {
         start: usize,
         widened: &mut Widened,
     ) -> WeightStatistics {
-        widened.load(self, outputs, start);
         let change = piece(outputs, start);
         let special = census(change);
+        let origin = self.origin.as_ref().zip(outputs.get(1));
         WeightStatistics {
             elements: change.len() as u64,
             zeros: special.zeros,
             nan: special.nan,
             infinite: special.infinite,
             largest: special.largest.into(),
-            sum_of_squares: sum_of_stored_squares(change),
-            origin_sum_of_squares: (self.origin.as_ref())
-                .map(|_| sum_of_squares(&widened.origin[..change.len()])),
-            rounding: self.stored.map(|_| self.rounding_of(widened)),
+            sum_of_squares: sum_of_stored_squares(CHANGE, change.as_flattened()),
+            origin_sum_of_squares: origin.map(|((_, format), stored)| {
+                let size = format.size_bytes();
+                sum_of_stored_squares(*format, &stored[start * size..][..change.len() * size])
+            }),
+            rounding: self.stored.map(|_| {
+                widened.load(self, outputs, start);
+                self.rounding_of(widened)
+            }),
         }
     }
 
     fn rounding_of(&self, widened: &Widened) -> Rounding {
-        let [change, origin, stored] = [&widened.change, &widened.origin, &widened.stored]
-            .map(|values| &values[..widened.count]);
-        Rounding::of(change, Some(origin).filter(|_| self.is_model), stored)
+        // No origin is one of zeros.
+        let origin = (self.is_model && self.origin.is_some()).then_some(widened.origin.as_slice());
+        Rounding::of(&widened.change, origin, &widened.stored)
     }
 }
 
@@ -185,49 +190,36 @@ fn singles<'a>(outputs: &[&'a [u8]]) -> &'a [[u8; 4]] {
         .map_or(&[], |change| change.as_chunks::<4>().0)
 }
 
-/// A piece of a [`MeasuredChange`]'s roots as singles; the change itself only where its rounding is of interest.
+/// A piece of a [`MeasuredChange`]'s roots as singles, as a look at the rounding needs them. Without one nothing is
+/// allocated, and nothing cleared.
+#[derive(Default)]
 pub(super) struct Widened {
-    count: usize,
-    change: [f32; WIDENED],
-    origin: [f32; WIDENED],
-    stored: [f32; WIDENED],
-}
-
-impl Default for Widened {
-    fn default() -> Self {
-        Self {
-            count: 0,
-            change: [0.0; WIDENED],
-            origin: [0.0; WIDENED],
-            stored: [0.0; WIDENED],
-        }
-    }
+    change: Vec<f32>,
+    /// Of a model only.
+    origin: Vec<f32>,
+    stored: Vec<f32>,
 }
 
 impl Widened {
     fn load(&mut self, of: &MeasuredChange<'_>, outputs: &[&[u8]], start: usize) {
-        self.count = piece(outputs, start).len();
-        let count = self.count;
-        let widen = |format: FloatFormat, bytes: &[u8], buffer: &mut [f32]| {
+        let count = piece(outputs, start).len();
+        let widen = |format: FloatFormat, bytes: Option<&&[u8]>, buffer: &mut Vec<f32>| {
             let size = format.size_bytes();
-            widen(
-                format,
-                &bytes[start * size..][..count * size],
-                &mut buffer[..count],
-            );
+            buffer.resize(count, 0.0);
+            if let Some(bytes) = bytes {
+                widen(format, &bytes[start * size..][..count * size], buffer);
+            }
         };
         let mut outputs = outputs.iter();
-        let change = outputs.next();
-        if let Some((_, format)) = &of.origin
-            && let Some(bytes) = outputs.next()
-        {
-            widen(*format, bytes, &mut self.origin);
+        widen(CHANGE, outputs.next(), &mut self.change);
+        if let Some((_, format)) = &of.origin {
+            let origin = outputs.next();
+            if of.is_model {
+                widen(*format, origin, &mut self.origin);
+            }
         }
-        if let Some(format) = of.stored
-            && let (Some(change), Some(stored)) = (change, outputs.next())
-        {
-            widen(CHANGE, change, &mut self.change);
-            widen(format, stored, &mut self.stored);
+        if let Some(format) = of.stored {
+            widen(format, outputs.next(), &mut self.stored);
         }
     }
 }

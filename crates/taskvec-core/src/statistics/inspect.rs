@@ -28,6 +28,8 @@ use crate::plan::{Joint, Plan, TensorFormula, Terms};
 
 /// Elements summed at once; fixed, because sums depend on it.
 const BLOCK_ELEMENTS: usize = 1 << 14;
+/// Blocks that are read and computed together: small reads cost more for the call than for the bytes.
+const UNIT_BLOCKS: usize = 4;
 
 /// How a plan is inspected.
 #[derive(Debug, Clone, Copy, Default)]
@@ -200,7 +202,7 @@ pub fn inspect<'a>(
     }
     let run_options = RunOptions {
         threads: options.threads,
-        chunk: Chunk::Elements(BLOCK_ELEMENTS as u64),
+        chunk: Chunk::Elements((UNIT_BLOCKS * BLOCK_ELEMENTS) as u64),
         cancelled: options.cancelled,
         progress,
         bytes_total: inspected
@@ -370,12 +372,22 @@ struct Summary<'a> {
 }
 
 impl Consumer for Summary<'_> {
-    fn consume(&self, tensor: usize, part: Part<'_>) -> Result<()> {
-        let block = part.byte_offset / (BLOCK_ELEMENTS * CHANGE.size_bytes()) as u64;
-        let measured = self.tensors[tensor].measure(part.outputs);
-        if let Ok(mut found) = self.found[tensor].lock() {
-            let (ordered, total) = &mut *found;
-            ordered.push(block, measured, |block| total.merge(&block));
+    fn consume<'a>(&self, tensor: usize, part: Part<'a>) -> Result<()> {
+        let first = part.byte_offset / (BLOCK_ELEMENTS * CHANGE.size_bytes()) as u64;
+        let bytes = part.outputs.first().map_or(0, |change| change.len());
+        let elements = bytes / CHANGE.size_bytes();
+        for (block, start) in (first..).zip((0..elements).step_by(BLOCK_ELEMENTS)) {
+            let end = elements.min(start + BLOCK_ELEMENTS);
+            let of_block = |output: &&'a [u8]| -> &'a [u8] {
+                let size = output.len() / elements;
+                &output[start * size..end * size]
+            };
+            let outputs: Vec<&[u8]> = part.outputs.iter().map(of_block).collect();
+            let measured = self.tensors[tensor].measure(&outputs);
+            if let Ok(mut found) = self.found[tensor].lock() {
+                let (ordered, total) = &mut *found;
+                ordered.push(block, measured, |block| total.merge(&block));
+            }
         }
         Ok(())
     }

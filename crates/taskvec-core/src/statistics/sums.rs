@@ -2,6 +2,8 @@
 
 use multiversion::multiversion;
 
+use crate::execute::{FloatFormat, widen_f16};
+
 /// Independent partial sums: enough for the widest registers, and fixed so that all processors add in one order.
 pub(super) const LANES: usize = 16;
 
@@ -27,10 +29,21 @@ pub(crate) fn sum_of_squares(values: &[f32]) -> f64 {
     squares(values, |value| value)
 }
 
-/// The same of stored singles.
+/// The same of stored elements, taken as singles.
 #[multiversion(targets("x86_64+avx2"))]
-pub(crate) fn sum_of_stored_squares(values: &[[u8; 4]]) -> f64 {
-    squares(values, f32::from_le_bytes)
+pub(crate) fn sum_of_stored_squares(format: FloatFormat, stored: &[u8]) -> f64 {
+    match format {
+        FloatFormat::Bf16 => squares(stored.as_chunks::<2>().0, |bytes| {
+            f32::from_bits(u32::from(u16::from_le_bytes(bytes)) << 16)
+        }),
+        FloatFormat::F16 => squares(stored.as_chunks::<2>().0, |bytes| {
+            widen_f16(u16::from_le_bytes(bytes))
+        }),
+        FloatFormat::F32 => squares(stored.as_chunks::<4>().0, f32::from_le_bytes),
+        FloatFormat::F64 => squares(stored.as_chunks::<8>().0, |bytes| {
+            f64::from_le_bytes(bytes) as f32
+        }),
+    }
 }
 
 #[inline(always)]
@@ -67,7 +80,6 @@ pub(crate) struct Products {
 #[multiversion(targets("x86_64+avx2"))]
 pub(crate) fn products(first: &[[u8; 4]], second: &[[u8; 4]]) -> Products {
     const SIGN: u32 = 1 << 31;
-    const INFINITY: u32 = f32::INFINITY.to_bits();
     let mut found = Products::default();
     for (first, second) in first.chunks(LANES << 24).zip(second.chunks(LANES << 24)) {
         let (mut dot, mut both, mut agreeing) = ([0f64; LANES], [0u32; LANES], [0u32; LANES]);
@@ -110,47 +122,64 @@ pub(crate) struct Census {
     pub(crate) largest: f32,
 }
 
-/// Counts zeros, NaN and infinities among stored singles, and finds the largest magnitude. In a loop of its own: with the
-/// sum of squares in it there are too few registers, and it takes twice the time of both.
+/// Counts zeros, NaN and infinities among stored singles, and finds the largest magnitude.
 ///
-/// Magnitudes are compared as bits: numbers, infinity and NaN follow one another there.
+/// Magnitudes are compared as bits: numbers, infinity and NaN follow one another there. So the largest tells whether there
+/// is anything but numbers, and only then are values looked at for what they are.
 #[multiversion(targets("x86_64+avx2"))]
 pub(crate) fn census(values: &[[u8; 4]]) -> Census {
-    const INFINITY: u32 = f32::INFINITY.to_bits();
     let mut found = Census::default();
-    // Counters as wide as the values are what registers like; short runs keep them from overflowing.
-    for run in values.chunks(LANES << 24) {
-        let (mut zeros, mut nan, mut infinite, mut largest) =
-            ([0u32; LANES], [0u32; LANES], [0u32; LANES], [0u32; LANES]);
-        let mut count = |chunk: &[[u8; 4]; LANES]| {
-            for lane in 0..LANES {
-                let magnitude = u32::from_le_bytes(chunk[lane]) & (u32::MAX >> 1);
-                zeros[lane] += u32::from(magnitude == 0);
-                nan[lane] += u32::from(magnitude > INFINITY);
-                infinite[lane] += u32::from(magnitude == INFINITY);
-                let finite = if magnitude < INFINITY { magnitude } else { 0 };
-                largest[lane] = largest[lane].max(finite);
-            }
+    let (runs, rest) = values.as_chunks::<RUN>();
+    let rest = (!rest.is_empty()).then_some(rest);
+    for run in runs.iter().map(<[_; RUN]>::as_slice).chain(rest) {
+        // Counters as wide as the values are what registers like; short runs keep them from overflowing.
+        let (zeros, mut largest) = match <&[[u8; 4]; RUN]>::try_from(run) {
+            Ok(whole) => zeros_and_largest(whole),
+            Err(_) => zeros_and_largest(run),
         };
-        let (chunks, rest) = run.as_chunks::<LANES>();
-        chunks.iter().for_each(&mut count);
-        // Padded with zeros, which are not counted in the end.
-        let mut last = [[0; 4]; LANES];
-        last[..rest.len()].copy_from_slice(rest);
-        count(&last);
-        let sum = |lanes: [u32; LANES]| lanes.into_iter().map(u64::from).sum::<u64>();
-        found.zeros += sum(zeros) - (LANES - rest.len()) as u64;
-        found.nan += sum(nan);
-        found.infinite += sum(infinite);
-        let largest = largest.into_iter().max().map_or(0.0, f32::from_bits);
-        found.largest = found.largest.max(largest);
+        found.zeros += u64::from(zeros);
+        if largest >= INFINITY {
+            let (mut nan, mut infinite) = (0, 0);
+            largest = 0;
+            for magnitude in run.iter().copied().map(magnitude) {
+                nan += u64::from(magnitude > INFINITY);
+                infinite += u64::from(magnitude == INFINITY);
+                let finite = if magnitude < INFINITY { magnitude } else { 0 };
+                largest = finite.max(largest);
+            }
+            found.nan += nan;
+            found.infinite += infinite;
+        }
+        found.largest = found.largest.max(f32::from_bits(largest));
     }
     found
+}
+
+const INFINITY: u32 = f32::INFINITY.to_bits();
+
+/// Values whose census is taken together: a fixed number, and one so large that the compiler makes vectors of the loop and
+/// does not unroll it.
+const RUN: usize = 512;
+
+/// How many are zero, and the largest magnitude.
+#[inline(always)]
+fn zeros_and_largest<'a>(values: impl IntoIterator<Item = &'a [u8; 4]>) -> (u32, u32) {
+    values.into_iter().fold((0, 0), |(zeros, largest), stored| {
+        let magnitude = magnitude(*stored);
+        (zeros + u32::from(magnitude == 0), magnitude.max(largest))
+    })
+}
+
+/// The bits of a stored single without its sign.
+#[inline(always)]
+fn magnitude(stored: [u8; 4]) -> u32 {
+    u32::from_le_bytes(stored) & (u32::MAX >> 1)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::execute::widen;
 
     fn stored(values: &[f32]) -> Vec<[u8; 4]> {
         values.iter().map(|value| value.to_le_bytes()).collect()
@@ -169,8 +198,32 @@ mod tests {
             let values: Vec<f32> = (0..count).map(f32::from).collect();
             let square = |index: usize| f64::from(values[index]).powi(2);
             assert_eq!(sum_of_squares(&values), sum(values.len(), square));
-            let found = sum_of_stored_squares(&stored(&values));
+            let found = sum_of_stored_squares(FloatFormat::F32, stored(&values).as_flattened());
             assert_eq!(found, sum(values.len(), square));
+        }
+    }
+
+    #[test]
+    fn squares_of_every_format_are_those_of_its_singles() {
+        for (format, size) in [
+            (FloatFormat::Bf16, 2),
+            (FloatFormat::F16, 2),
+            (FloatFormat::F32, 4),
+            (FloatFormat::F64, 8),
+        ] {
+            for count in [0, 1, 16, 77] {
+                // Thirds have no end in binary, so that every order of adding their squares gives other bits.
+                let bits = (0..count).map(|index| format.round_f64(f64::from(index) / 3.0));
+                let stored: Vec<u8> = bits
+                    .flat_map(|bits| bits.to_le_bytes()[..size].to_vec())
+                    .collect();
+                let mut singles = vec![0.0; stored.len() / size];
+                widen(format, &stored, &mut singles);
+                assert_eq!(
+                    sum_of_stored_squares(format, &stored),
+                    sum_of_squares(&singles)
+                );
+            }
         }
     }
 
@@ -196,7 +249,8 @@ mod tests {
 
     #[test]
     fn the_census_misses_nothing() {
-        for count in [0, 5, 16, 37] {
+        // The last five in what is left over, at the end of a whole run, and in the second.
+        for count in [0, 5, 16, 37, RUN - 5, RUN, RUN + 90] {
             let mut values = vec![0.5f32; count];
             values.extend([0.0, -0.0, f32::NAN, f32::NEG_INFINITY, -3.0]);
             let found = census(&stored(&values));

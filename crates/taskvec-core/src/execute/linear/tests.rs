@@ -4,6 +4,8 @@ use proptest::prelude::*;
 
 use super::*;
 
+mod direct;
+
 const FORMATS: [FloatFormat; 4] = [
     FloatFormat::Bf16,
     FloatFormat::F16,
