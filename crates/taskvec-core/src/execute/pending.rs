@@ -258,8 +258,8 @@ impl Pending<'_> {
         outputs.append(&mut self.side_files.records);
         let results = results.get(&draft.provenance.expression);
         let card = model_card(&draft.provenance, results.map_or("", String::as_str));
+        // Not recorded: a card is there to be edited, and the weights are what they are whatever it says.
         directory.put_file(CARD, card.as_bytes())?;
-        outputs.push(record::file_record(CARD, card.as_bytes()));
         if let [_, _, ..] = draft.shards.as_slice() {
             let lists = draft
                 .shards
