@@ -113,6 +113,21 @@ impl Expression {
     ///
     /// When the replacement makes the tree deeper than an expression may be.
     pub fn with_scalar(&self, name: &str, value: &Coefficient) -> Result<Self, ExpressionError> {
+        self.with_rules(name, &[], value)
+    }
+
+    /// The expression with every `name` replaced by a number for each pattern of tensor names and one for all other
+    /// tensors, `{"mlp": 0.5, else: 1}`; by that one number where there are no patterns.
+    ///
+    /// # Errors
+    ///
+    /// As [`Expression::with_scalar`]. Whether the patterns are any is known when the expression is planned.
+    pub fn with_rules(
+        &self,
+        name: &str,
+        rules: &[(&str, &Coefficient)],
+        otherwise: &Coefficient,
+    ) -> Result<Self, ExpressionError> {
         fn number(value: &Coefficient, span: Span) -> Node {
             if value.is_negative() {
                 return Node::new(Syntax::Negate(Box::new(number(&value.abs(), span))), span);
@@ -131,10 +146,10 @@ impl Expression {
                 span,
             )
         }
-        fn replace(node: &Node, name: &str, value: &Coefficient) -> Node {
+        fn replace(node: &Node, name: &str, value: &Node) -> Node {
             let span = node.span;
             let syntax = match &node.syntax {
-                Syntax::Atom(Atom::Name(found)) if found == name => return number(value, span),
+                Syntax::Atom(Atom::Name(found)) if found == name => return value.clone(),
                 Syntax::Scalar(_) | Syntax::Atom(_) => node.syntax.clone(),
                 Syntax::Negate(operand) => Syntax::Negate(Box::new(replace(operand, name, value))),
                 Syntax::Binary {
@@ -184,7 +199,23 @@ impl Expression {
             Node::new(syntax, span)
         }
         // Parsing the printed form again gives spans into the text that errors will show.
-        replace(&self.root, name, value).to_string().parse()
+        let nowhere = Span::new(0, 0);
+        let rule = |pattern: Option<&str>, value: &Coefficient| Rule {
+            pattern: pattern.map(str::to_owned),
+            pattern_span: nowhere,
+            value: number(value, nowhere),
+        };
+        let value = match rules {
+            [] => number(otherwise, nowhere),
+            rules => {
+                let by_pattern = rules
+                    .iter()
+                    .map(|(pattern, value)| rule(Some(pattern), value));
+                let rules = by_pattern.chain([rule(None, otherwise)]).collect();
+                Node::new(Syntax::Rules(rules), nowhere)
+            }
+        };
+        replace(&self.root, name, &value).to_string().parse()
     }
 }
 
