@@ -23,6 +23,7 @@ pub(crate) mod questions;
 mod reference;
 pub(crate) mod report;
 pub(crate) mod score;
+pub(crate) mod search;
 pub(crate) mod sft;
 pub(crate) mod sweep;
 pub(crate) mod tasks;
@@ -72,6 +73,7 @@ pub(crate) enum Command {
     Tasks(tasks::TasksArgs),
     Sweep(sweep::SweepArgs),
     Best(best::BestArgs),
+    Search(search::SearchArgs),
     Report(report::ReportArgs),
     Sft(sft::SftArgs),
     Grpo(grpo::GrpoArgs),

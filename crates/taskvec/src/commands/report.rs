@@ -5,6 +5,7 @@ use anyhow::Context;
 use taskvec_core::{ContentHash, Expression};
 use taskvec_eval::report::{Inspection, Page, PageOptions, Run};
 use taskvec_eval::run::{Record, RecordLog};
+use taskvec_eval::search::{self, Finished, Outcome, Search};
 use taskvec_eval::sweep::{RECORDS, SIDE_FILE, Sweep};
 
 use super::best::read;
@@ -78,6 +79,16 @@ fn open(path: &Path) -> anyhow::Result<Run> {
         None
     };
     let mut records = RecordLog::parse(&file, &bytes)?;
+    let searched = file.with_file_name(search::SIDE_FILE);
+    let search = if searched.is_file() {
+        let search = read(&searched, Search::parse)?;
+        let outcome = Outcome::build(&search, &records)?;
+        // What chose is shown as what it says of the groups, and not as a measurement.
+        records = outcome.measured(&search, &records);
+        Some(Finished { search, outcome })
+    } else {
+        None
+    };
     if let Some(sweep) = &sweep {
         // A directory may hold points of an earlier, finer grid.
         records.retain(|record| sweep.points.iter().any(|point| point.model == record.model));
@@ -87,6 +98,7 @@ fn open(path: &Path) -> anyhow::Result<Run> {
         sha256: ContentHash::of(&bytes).to_string(),
         records,
         sweep,
+        search,
     })
 }
 
@@ -130,6 +142,9 @@ fn commands(run: &Run) -> Vec<String> {
     if let Some(sweep) = &run.sweep {
         return vec![sweep_command(sweep)];
     }
+    if let Some(found) = &run.search {
+        return vec![search_command(&found.search)];
+    }
     let mut models: Vec<(&str, Vec<&Record>)> = Vec::new();
     for record in &run.records {
         match models.iter_mut().find(|(model, _)| *model == record.model) {
@@ -172,6 +187,44 @@ fn sweep_command(sweep: &Sweep) -> String {
         sweep.prompt_form
     ));
     if let Some(limit) = sweep.limit {
+        command.push_str(&format!(" --limit {limit}"));
+    }
+    command.push_str(" --out DIR");
+    command
+}
+
+fn search_command(search: &Search) -> String {
+    let mut command = format!(
+        "taskvec search {} --over {} --start {} --step {} --halvings {} --budget {}",
+        quoted(&search.expression),
+        search.variable,
+        search.start.text,
+        search.step.text,
+        search.halvings,
+        search.budget
+    );
+    command.push_str(&format!(" --layer-groups {}", search.layer_groups));
+    for (name, reference) in &search.bindings {
+        command.push_str(&format!(
+            " --let {}",
+            quoted(&format!("{name}={reference}"))
+        ));
+    }
+    let conditions: Vec<&str> = search
+        .conditions
+        .iter()
+        .map(|condition| condition.name())
+        .collect();
+    command.push_str(&format!(
+        " --tasks {} --conditions {} --seed {} --prompt-form {} --validation {} --division-seed {}",
+        search.tasks.join(","),
+        conditions.join(","),
+        search.seed,
+        search.prompt_form,
+        search.validation,
+        search.division_seed
+    ));
+    if let Some(limit) = search.limit {
         command.push_str(&format!(" --limit {limit}"));
     }
     command.push_str(" --out DIR");

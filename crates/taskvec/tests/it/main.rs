@@ -18,6 +18,7 @@ mod references;
 mod refusal;
 mod scales;
 mod score;
+mod search;
 mod sweep;
 mod trust;
 mod usage;

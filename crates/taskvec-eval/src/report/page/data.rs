@@ -5,6 +5,7 @@ use crate::error::{Error, Result};
 use crate::generator::{Finish, Prompt};
 use crate::report::{Inspection, Report, Robustness, robustness};
 use crate::run::{Record, Request};
+use crate::search::Finished;
 use crate::sweep::Sweep;
 use crate::task::Metric;
 use serde::{Deserialize, Serialize};
@@ -36,6 +37,8 @@ pub struct PageData {
     pub cells: Vec<Cell>,
     /// Accuracy over coefficients.
     pub curves: Vec<Curve>,
+    /// What searches found.
+    pub searches: Vec<Finished>,
     /// What perturbations cost.
     pub robustness: Vec<Robustness>,
     /// Vectors by layer and module.
@@ -162,7 +165,16 @@ impl PageData {
         let mut notes = Vec::new();
         let report = report(runs, &records, options, &mut notes)?;
         let models = models(&records, &report);
-        let (headline_model, headline_is_best) = headline_model(&report, &models, options)?;
+        let found = runs.iter().filter_map(|run| run.search.as_ref());
+        for search in found.clone() {
+            notes.extend(search.outcome.warnings.iter().cloned());
+        }
+        // A search has chosen on other questions than those that are shown.
+        let chosen = found
+            .map(|search| search.outcome.found.model.as_str())
+            .next();
+        let named = options.model.as_deref().or(chosen);
+        let (headline_model, headline_is_best) = headline_model(&report, &models, named)?;
         Ok(Self {
             schema_version: SCHEMA_VERSION,
             taskvec: env!("CARGO_PKG_VERSION").to_owned(),
@@ -175,6 +187,7 @@ impl PageData {
                 .filter_map(|run| run.sweep.as_ref())
                 .flat_map(|sweep| curves(sweep, &report))
                 .collect(),
+            searches: (runs.iter()).filter_map(|run| run.search.clone()).collect(),
             robustness: robustness(&records),
             vectors: options.vectors.clone(),
             sources: runs
@@ -272,16 +285,12 @@ fn models(records: &[Record], report: &Report) -> Vec<Model> {
 }
 
 /// The model that was named, or the one with the highest mean accuracy over what was asked clean.
-fn headline_model(
-    report: &Report,
-    models: &[Model],
-    options: &PageOptions,
-) -> Result<(usize, bool)> {
+fn headline_model(report: &Report, models: &[Model], named: Option<&str>) -> Result<(usize, bool)> {
     let labels = || models.iter().map(|model| model.label.clone());
-    if let Some(label) = &options.model {
-        let index = models.iter().position(|model| model.label == *label);
+    if let Some(label) = named {
+        let index = models.iter().position(|model| model.label == label);
         let index = index.ok_or_else(|| Error::UnknownModel {
-            label: label.clone(),
+            label: label.to_owned(),
             known: labels().collect(),
         })?;
         return Ok((index, false));
@@ -312,10 +321,16 @@ fn headline_model(
 }
 
 fn title(runs: &[Run], options: &PageOptions, models: &[Model]) -> String {
-    let sweep = runs.iter().find_map(|run| run.sweep.as_ref());
-    match (&options.title, sweep, models) {
+    let expression = runs.iter().find_map(|run| {
+        let searched = run.search.as_ref().map(|it| &it.search.expression);
+        run.sweep
+            .as_ref()
+            .map(|sweep| &sweep.expression)
+            .or(searched)
+    });
+    match (&options.title, expression, models) {
         (Some(title), _, _) => title.clone(),
-        (None, Some(sweep), _) => sweep.expression.clone(),
+        (None, Some(expression), _) => expression.clone(),
         (None, None, [only]) => only.label.clone(),
         (None, None, models) => format!("{} models compared", models.len()),
     }

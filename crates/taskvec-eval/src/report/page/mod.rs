@@ -21,6 +21,7 @@ pub use data::{Answer, Cell, Curve, CurvePoint, Model, PageData, Question, Sourc
 use super::{Figure, Inspection, model_index};
 use crate::error::Result;
 use crate::run::Record;
+use crate::search::Finished;
 use crate::sweep::Sweep;
 
 /// One record file.
@@ -34,6 +35,8 @@ pub struct Run {
     pub records: Vec<Record>,
     /// What was swept, where the records are a sweep's.
     pub sweep: Option<Sweep>,
+    /// What was searched and found, where the records are those of a search's last few points.
+    pub search: Option<Finished>,
 }
 
 /// What is shown beside the records.
