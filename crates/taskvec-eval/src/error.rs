@@ -372,6 +372,30 @@ pub enum Error {
         /// The labels of those that lack answers.
         missing: Vec<String>,
     },
+    /// A division that leaves one part of a task without questions.
+    #[error("none of the {questions} questions of `{task}` is in the {part} part")]
+    EmptyPart {
+        /// The task.
+        task: String,
+        /// `validation` or `test`.
+        part: &'static str,
+        /// How many questions were divided.
+        questions: usize,
+    },
+    /// A file that does not say what was searched.
+    #[error("`{}` does not describe a search: {problem}", path.display())]
+    SearchFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A point on the path of a search that has not answered all questions.
+    #[error("the search is not finished: `{missing}` has not answered all questions")]
+    SearchUnfinished {
+        /// Its label.
+        missing: String,
+    },
 }
 
 /// A result whose error is this crate's [`Error`].
@@ -486,6 +510,14 @@ impl Error {
             Self::StudyFile { .. } => Some("make it with `taskvec study`".to_owned()),
             Self::SweepIncomplete { .. } => {
                 Some("run the same `taskvec sweep` again to finish it".to_owned())
+            }
+            Self::EmptyPart { .. } => Some(
+                "ask more questions with `--limit`, or divide them otherwise with `--validation`"
+                    .to_owned(),
+            ),
+            Self::SearchFile { .. } => Some("make it with `taskvec search`".to_owned()),
+            Self::SearchUnfinished { .. } => {
+                Some("run the same `taskvec search` again to finish it".to_owned())
             }
             Self::Unpaired { .. } => Some("evaluate both with the same limit and seed".to_owned()),
         }

@@ -9,6 +9,7 @@
 pub mod comparison;
 pub mod completions;
 pub mod condition;
+pub mod division;
 pub mod engine;
 mod error;
 pub mod extraction;
@@ -18,6 +19,7 @@ pub mod random;
 pub mod report;
 pub mod run;
 pub mod sandbox;
+pub mod search;
 mod split;
 pub mod statistics;
 pub mod study;

@@ -153,6 +153,26 @@ pub(crate) enum Refusal {
         /// What the study there is called.
         title: String,
     },
+    /// A directory that records of something else are kept in.
+    #[error("`{directory}` holds a {what} of `{expression}`")]
+    OtherRecords {
+        /// The directory.
+        directory: String,
+        /// `sweep`, or `search in 7 groups`.
+        what: String,
+        /// What was measured there.
+        expression: String,
+    },
+    /// A coefficient that changes no weight.
+    #[error(
+        "`{name}` changes nothing in `{expression}`: what it is a factor of is zero everywhere"
+    )]
+    NothingToSearch {
+        /// The name.
+        name: String,
+        /// The expression.
+        expression: String,
+    },
     /// A file of the user's own, where a page was to be written.
     #[error("`{path}` exists and is no report of that format")]
     NotAReport {
@@ -239,7 +259,10 @@ impl Refusal {
             Self::EndlessName { .. } => {
                 Some("its meaning in `[vectors]` must not lead back to it".to_owned())
             }
-            Self::OtherSweep { .. } | Self::OtherStudy { .. } => Some("pass another directory with `--out`".to_owned()),
+            Self::NothingToSearch { .. } => {
+                Some("`taskvec inspect` shows where a vector is zero".to_owned())
+            }
+            Self::OtherSweep { .. } | Self::OtherStudy { .. } | Self::OtherRecords { .. } => Some("pass another directory with `--out`".to_owned()),
             Self::NotAReport { .. } => Some("pass another path with `-o`".to_owned()),
             Self::ForeignReport { .. } => Some("pass another path with `--out`".to_owned()),
             Self::NotAsRecorded { .. } => Some(

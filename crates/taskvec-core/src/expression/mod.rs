@@ -114,7 +114,38 @@ impl Expression {
     ///
     /// When the replacement makes the tree deeper than an expression may be.
     pub fn with_scalar(&self, name: &str, value: &Coefficient) -> Result<Self, ExpressionError> {
-        self.with(name, &number(value, self.root.span))
+        self.with_rules(name, &[], value)
+    }
+
+    /// The expression with every `name` replaced by a number for each pattern of tensor names and one for all other
+    /// tensors, `{"mlp": 0.5, else: 1}`; by that one number where there are no patterns.
+    ///
+    /// # Errors
+    ///
+    /// As [`Expression::with_scalar`]. Whether the patterns are any is known when the expression is planned.
+    pub fn with_rules(
+        &self,
+        name: &str,
+        rules: &[(&str, &Coefficient)],
+        otherwise: &Coefficient,
+    ) -> Result<Self, ExpressionError> {
+        let nowhere = Span::new(0, 0);
+        let rule = |pattern: Option<&str>, value: &Coefficient| Rule {
+            pattern: pattern.map(str::to_owned),
+            pattern_span: nowhere,
+            value: number(value, nowhere),
+        };
+        let value = match rules {
+            [] => number(otherwise, nowhere),
+            rules => {
+                let by_pattern = rules
+                    .iter()
+                    .map(|(pattern, value)| rule(Some(pattern), value));
+                let rules = by_pattern.chain([rule(None, otherwise)]).collect();
+                Node::new(Syntax::Rules(rules), nowhere)
+            }
+        };
+        self.with(name, &value)
     }
 
     /// The expression with every `name` replaced by another expression, so that what is used often has a short name.

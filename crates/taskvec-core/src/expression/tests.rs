@@ -188,6 +188,22 @@ fn a_scalar_replaces_a_name() {
     );
 }
 
+#[test]
+fn a_name_becomes_rules() {
+    let half: Coefficient = "0.5".parse().unwrap();
+    let minus: Coefficient = "-1/3".parse().unwrap();
+    let rules = [("layers.0-1.mlp", &half), ("a\"b", &minus)];
+    let found = parse("target + a*reason/a")
+        .with_rules("a", &rules, &Coefficient::one())
+        .unwrap();
+    let numbers = "{\"layers.0-1.mlp\": 0.5, \"a\\\"b\": -1/3, else: 1}";
+    assert_eq!(
+        found.to_string(),
+        format!("target + {numbers}*reason/{numbers}")
+    );
+    assert_eq!(parse(&found.to_string()), found);
+}
+
 fn node() -> impl Strategy<Value = Node> {
     let span = Span::new(0, 0);
     let name = "[a-zα-ω_][a-zA-Z0-9_]{0,6}";

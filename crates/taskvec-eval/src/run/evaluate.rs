@@ -6,7 +6,7 @@ use super::{Record, RecordLog};
 use crate::condition::Condition;
 use crate::error::{Error, Result};
 use crate::generator::{Generator, Sampling};
-use crate::task::{PromptForm, Protocol, Selection, Task};
+use crate::task::{Document, PromptForm, Protocol, Selection, Task};
 use std::sync::Arc;
 
 /// Which model is asked, for records.
@@ -110,18 +110,8 @@ pub fn evaluate(
     let mut all = Vec::new();
     for cell in cells {
         let task = &*cell.task;
-        let selection = Selection {
-            condition: cell.condition,
-            ..options.selection
-        };
         task.ready()?;
-        let documents = task.documents(&selection)?;
-        if documents.is_empty() {
-            return Err(Error::NoDocuments {
-                task: task.name().to_owned(),
-                limit: selection.limit,
-            });
-        }
+        let documents = documents(cell, options)?;
         let samples = Samples::plan(
             &generator.describe(),
             subject,
@@ -149,4 +139,41 @@ pub fn evaluate(
         );
     }
     Ok(all)
+}
+
+/// How many samples [`evaluate`] would ask an engine that calls itself `engine`, as `log` does not hold them.
+///
+/// # Errors
+///
+/// Those of [`Task::documents`].
+pub fn open_samples(
+    engine: &str,
+    subject: &Subject,
+    cells: &[Cell],
+    options: &RunOptions,
+    log: &RecordLog,
+) -> Result<usize> {
+    let mut open = 0;
+    for cell in cells {
+        let documents = documents(cell, options)?;
+        open += Samples::plan(engine, subject, &*cell.task, &documents, options, log)
+            .open
+            .len();
+    }
+    Ok(open)
+}
+
+fn documents(cell: &Cell, options: &RunOptions) -> Result<Vec<Document>> {
+    let selection = Selection {
+        condition: cell.condition,
+        ..options.selection
+    };
+    let documents = cell.task.documents(&selection)?;
+    if documents.is_empty() {
+        return Err(Error::NoDocuments {
+            task: cell.task.name().to_owned(),
+            limit: selection.limit,
+        });
+    }
+    Ok(documents)
 }

@@ -9,12 +9,14 @@ mod ledger;
 mod log;
 mod read;
 mod record;
+mod recorded;
 mod sample;
 
 #[cfg(test)]
 mod tests;
 
-pub use evaluate::{Cell, Progress, RunOptions, Subject, cells, evaluate};
+pub use evaluate::{Cell, Progress, RunOptions, Subject, cells, evaluate, open_samples};
 pub use log::RecordLog;
 pub use read::read_records;
 pub use record::{Record, Request, prompt_hash};
+pub use recorded::Recorded;

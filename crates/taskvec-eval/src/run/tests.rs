@@ -298,6 +298,25 @@ fn what_determines_a_result_decides_whether_it_is_used_again() {
 }
 
 #[test]
+fn a_model_that_has_answered_everything_need_not_be_loaded() {
+    let mut log = RecordLog::in_memory();
+    let who = subject("target", "f");
+    let cells = run_cells(
+        "micro-gsm,micro-chat",
+        &[Condition::Clean, Condition::Noise],
+    );
+    let open = |log: &RecordLog| open_samples("scripted 1", &who, &cells, &options(), log).unwrap();
+    let mut nobody = Recorded::new("scripted 1");
+    assert_eq!(open(&log), 30);
+    let error = evaluate(&mut nobody, &who, &cells, &options(), &mut log, &mut |_| {});
+    assert!(matches!(error, Err(Error::Engine { .. })));
+    let asked = run(&mut Scripted::new(), &who, &mut log).unwrap();
+    assert_eq!(open(&log), 0);
+    let recalled = evaluate(&mut nobody, &who, &cells, &options(), &mut log, &mut |_| {});
+    assert_eq!(recalled.unwrap(), asked);
+}
+
+#[test]
 fn drawn_samples_have_seeds_of_their_own() {
     let mut generator = Scripted::new();
     let drawn = RunOptions {

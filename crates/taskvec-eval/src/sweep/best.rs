@@ -1,12 +1,11 @@
 //! Which point of a sweep to take, and what to expect of it.
 //!
-//! Whoever takes the best of many points and reports the accuracy it was chosen for reports luck along with it. The
-//! questions are therefore divided in two: on one part the point is chosen, on the other, which had no say, it is
-//! measured. A question's part depends on nothing but the question, so all conditions of it are in one part, and a
-//! sweep that is resumed with more questions moves none.
+//! The questions are divided ([`Division`]): on one part the point is chosen, on the other, which had no say, it is
+//! measured.
 
 use super::{Point, Sweep};
 use crate::condition::Condition;
+use crate::division::Division;
 use crate::error::{Error, Result};
 use crate::random::Random;
 use crate::report::Report;
@@ -199,16 +198,13 @@ pub fn best(sweep: &Sweep, records: &[Record], options: &BestOptions) -> Result<
     Ok(best)
 }
 
-/// Whether a question is one to choose on.
-pub(super) fn is_validation(record: &Record, options: &BestOptions) -> bool {
-    let keys = [
-        options.seed,
-        Random::key("validation"),
-        Random::key(&record.task),
-        Random::key(&record.doc_id),
-    ];
-    let draw = Random::derive(&keys).next_u64() as f64 / 2f64.powi(64);
-    draw < options.validation
+impl BestOptions {
+    fn division(&self) -> Division {
+        Division {
+            validation: self.validation,
+            seed: self.seed,
+        }
+    }
 }
 
 fn answers<'a>(
@@ -217,10 +213,11 @@ fn answers<'a>(
     options: &BestOptions,
 ) -> Result<Vec<Answers<'a>>> {
     type Questions<'a> = BTreeMap<(&'a str, &'a str, u32), (bool, bool)>;
+    let division = options.division();
     let mut by_model: BTreeMap<&str, Questions<'_>> = BTreeMap::new();
     for record in records {
         let question = (record.task.as_str(), record.doc_id.as_str(), record.sample);
-        let answer = (is_validation(record, options), record.score.correct);
+        let answer = (division.is_validation(record), record.score.correct);
         by_model
             .entry(&record.model)
             .or_default()
@@ -360,6 +357,7 @@ fn effects(
     records: &[Record],
     options: &BestOptions,
 ) -> Result<Report> {
+    let division = options.division();
     let (zero, one) = (sweep.point_at(0.0), sweep.point_at(1.0));
     let mut shown = vec![pick.model.as_str()];
     for other in [zero, one].into_iter().flatten() {
@@ -373,7 +371,7 @@ fn effects(
         .flat_map(|model| {
             records
                 .iter()
-                .filter(move |record| record.model == *model && !is_validation(record, options))
+                .filter(move |record| record.model == *model && !division.is_validation(record))
                 .cloned()
         })
         .collect();

@@ -34,7 +34,7 @@ pub(crate) struct BestArgs {
     pub(crate) json: bool,
 }
 
-fn share(text: &str) -> Result<f64, String> {
+pub(super) fn share(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(share) if share > 0.0 && share < 1.0 => Ok(share),
         _ => Err("expected a number between 0 and 1, such as 0.5".to_owned()),

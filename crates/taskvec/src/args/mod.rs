@@ -23,6 +23,7 @@ pub(crate) mod questions;
 mod reference;
 pub(crate) mod report;
 pub(crate) mod score;
+pub(crate) mod search;
 pub(crate) mod sft;
 pub(crate) mod study;
 pub(crate) mod sweep;
@@ -74,6 +75,7 @@ pub(crate) enum Command {
     Study(study::StudyArgs),
     Sweep(sweep::SweepArgs),
     Best(best::BestArgs),
+    Search(search::SearchArgs),
     Report(report::ReportArgs),
     Sft(sft::SftArgs),
     Grpo(grpo::GrpoArgs),

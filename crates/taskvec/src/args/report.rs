@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
     before_help = "Example: a page of one run\n  \
                    taskvec eval 'micro:target' --tasks micro-chat --limit 20 --out run\n  \
                    taskvec report run -o report.html",
-    after_help = "RUN is a record file of `taskvec eval --out`, a directory with one, or the directory of `taskvec sweep`. The \
+    after_help = "RUN is a record file of `taskvec eval --out`, a directory with one, or the directory of `taskvec sweep` or `taskvec search`. The \
                   page holds every answer and fetches nothing."
 )]
 pub(crate) struct ReportArgs {

@@ -16,6 +16,7 @@ mod micro;
 mod model;
 mod report;
 mod score;
+mod search;
 mod sft;
 mod study;
 mod sweep;
@@ -59,6 +60,7 @@ pub(crate) fn run(command: &Command, printer: &Printer) -> anyhow::Result<()> {
         Command::Study(arguments) => study::run(arguments, printer),
         Command::Sweep(arguments) => sweep::run(arguments, printer),
         Command::Best(arguments) => best::run(arguments, printer),
+        Command::Search(arguments) => search::run(arguments, printer),
         Command::Report(arguments) => report::run(arguments, printer),
         Command::Sft(arguments) => sft::run(arguments, printer),
         Command::Grpo(arguments) => grpo::run(arguments, printer),

@@ -5,7 +5,8 @@ use anyhow::Context;
 use taskvec_core::{ContentHash, Expression};
 use taskvec_eval::report::{Inspection, Page, PageOptions, Run};
 use taskvec_eval::run::{Record, RecordLog};
-use taskvec_eval::study::{self, Outcome};
+use taskvec_eval::search::{self, Finished, Outcome, Search};
+use taskvec_eval::study;
 use taskvec_eval::sweep::{RECORDS, SIDE_FILE, Sweep};
 
 use super::best::read;
@@ -80,7 +81,7 @@ fn open(path: &Path) -> anyhow::Result<Run> {
     };
     let study_file = file.with_file_name(study::SIDE_FILE);
     let study = if study_file.is_file() {
-        Some(read(&study_file, Outcome::parse)?)
+        Some(read(&study_file, study::Outcome::parse)?)
     } else {
         None
     };
@@ -93,6 +94,16 @@ fn open(path: &Path) -> anyhow::Result<Run> {
                 .any(|label| label == record.model)
         });
     }
+    let searched = file.with_file_name(search::SIDE_FILE);
+    let search = if searched.is_file() {
+        let search = read(&searched, Search::parse)?;
+        let outcome = Outcome::build(&search, &records)?;
+        // What chose is shown as what it says of the groups, and not as a measurement.
+        records = outcome.measured(&search, &records);
+        Some(Finished { search, outcome })
+    } else {
+        None
+    };
     if let Some(sweep) = &sweep {
         // A directory may hold points of an earlier, finer grid.
         records.retain(|record| sweep.points.iter().any(|point| point.model == record.model));
@@ -103,6 +114,7 @@ fn open(path: &Path) -> anyhow::Result<Run> {
         records,
         sweep,
         study,
+        search,
     })
 }
 
@@ -149,6 +161,9 @@ fn commands(run: &Run) -> Vec<String> {
     if let Some(sweep) = &run.sweep {
         return vec![sweep_command(sweep)];
     }
+    if let Some(found) = &run.search {
+        return vec![search_command(&found.search)];
+    }
     let mut models: Vec<(&str, Vec<&Record>)> = Vec::new();
     for record in &run.records {
         match models.iter_mut().find(|(model, _)| *model == record.model) {
@@ -162,7 +177,7 @@ fn commands(run: &Run) -> Vec<String> {
         .collect()
 }
 
-fn study_command(study: &Outcome) -> String {
+fn study_command(study: &study::Outcome) -> String {
     let limit = study.recipe.questions.limit;
     let limit = limit.map_or_else(String::new, |limit| format!(" --limit {limit}"));
     let seeds: Vec<String> = study.recipe.seeds.iter().map(u64::to_string).collect();
@@ -201,6 +216,44 @@ fn sweep_command(sweep: &Sweep) -> String {
         sweep.prompt_form
     ));
     if let Some(limit) = sweep.limit {
+        command.push_str(&format!(" --limit {limit}"));
+    }
+    command.push_str(" --out DIR");
+    command
+}
+
+fn search_command(search: &Search) -> String {
+    let mut command = format!(
+        "taskvec search {} --over {} --start {} --step {} --halvings {} --budget {}",
+        quoted(&search.expression),
+        search.variable,
+        search.start.text,
+        search.step.text,
+        search.halvings,
+        search.budget
+    );
+    command.push_str(&format!(" --layer-groups {}", search.layer_groups));
+    for (name, reference) in &search.bindings {
+        command.push_str(&format!(
+            " --let {}",
+            quoted(&format!("{name}={reference}"))
+        ));
+    }
+    let conditions: Vec<&str> = search
+        .conditions
+        .iter()
+        .map(|condition| condition.name())
+        .collect();
+    command.push_str(&format!(
+        " --tasks {} --conditions {} --seed {} --prompt-form {} --validation {} --division-seed {}",
+        search.tasks.join(","),
+        conditions.join(","),
+        search.seed,
+        search.prompt_form,
+        search.validation,
+        search.division_seed
+    ));
+    if let Some(limit) = search.limit {
         command.push_str(&format!(" --limit {limit}"));
     }
     command.push_str(" --out DIR");

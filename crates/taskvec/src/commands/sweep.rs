@@ -10,7 +10,7 @@ use taskvec_eval::report::Row;
 use taskvec_eval::run::{Cell, Record, RecordLog, RunOptions, Subject};
 use taskvec_eval::sweep::{Point, RECORDS, SCHEMA_VERSION, SIDE_FILE, Sweep, Value, Variable};
 use taskvec_eval::task::Selection;
-use taskvec_eval::{Condition, Generator, Report};
+use taskvec_eval::{Condition, Generator, Report, search};
 
 use super::eval;
 use super::model::{self, Fingerprint, Fingerprints};
@@ -251,6 +251,16 @@ fn plans(
 
 /// Writes what is asked beside the records, unless records of something else are there.
 fn keep_description(directory: &Path, sweep: &Sweep) -> anyhow::Result<()> {
+    let searched = directory.join(search::SIDE_FILE);
+    if searched.is_file() {
+        let earlier = super::best::read(&searched, search::Search::parse)?;
+        return Err(Refusal::OtherRecords {
+            directory: directory.display().to_string(),
+            what: "search".to_owned(),
+            expression: earlier.expression,
+        }
+        .into());
+    }
     let path = directory.join(SIDE_FILE);
     match std::fs::read(&path) {
         Ok(bytes) => {

@@ -44,6 +44,7 @@ fn every_example_works_as_pasted() {
         "eval",
         "sweep",
         "best",
+        "search",
         "report",
         "sft",
         "grpo",

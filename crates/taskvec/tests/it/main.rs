@@ -19,6 +19,7 @@ mod references;
 mod refusal;
 mod scales;
 mod score;
+mod search;
 mod study;
 mod sweep;
 mod trust;

@@ -105,7 +105,7 @@ fn wide(rows: &[&Row], has_differences: bool) -> String {
         });
         let differences = has_differences.then(|| {
             let scale = Scale::new(reach(rows), (516.0, 700.0));
-            difference_axis(canvas, &scale, TOP, bottom);
+            axis_of_differences(canvas, &scale, TOP, bottom);
             scale
         });
         for (index, row) in rows.iter().enumerate() {
@@ -147,7 +147,7 @@ fn narrow(rows: &[&Row], has_differences: bool) -> String {
         }
         if has_differences {
             let scale = Scale::new(reach(rows), (8.0, 268.0));
-            difference_axis(canvas, &scale, block + TOP, height - BOTTOM);
+            axis_of_differences(canvas, &scale, block + TOP, height - BOTTOM);
             for (index, row) in rows.iter().enumerate() {
                 let top = block + TOP + TALL_ROW * index as f64;
                 label(row, top);
@@ -188,7 +188,7 @@ fn axis(
     );
 }
 
-fn difference_axis(canvas: &Canvas<'_>, scale: &Scale, top: f64, bottom: f64) {
+pub(super) fn axis_of_differences(canvas: &Canvas<'_>, scale: &Scale, top: f64, bottom: f64) {
     axis(
         canvas,
         scale,
@@ -207,10 +207,15 @@ fn difference_axis(canvas: &Canvas<'_>, scale: &Scale, top: f64, bottom: f64) {
 
 /// Differences shown, with 0 always among them.
 fn reach(rows: &[&Row]) -> (f64, f64) {
-    let differences = || rows.iter().filter_map(|row| row.difference.as_ref());
-    let low = differences().map(|difference| difference.ci_low);
-    let high = differences().map(|difference| difference.ci_high);
-    let (low, high) = (low.fold(0.0, f64::min), high.fold(0.0, f64::max));
+    let differences = rows.iter().filter_map(|row| row.difference.as_ref());
+    reach_of(differences.map(|difference| (difference.ci_low, difference.ci_high)))
+}
+
+/// From the lowest to the highest of these intervals, and a little beyond.
+pub(super) fn reach_of(intervals: impl Iterator<Item = (f64, f64)>) -> (f64, f64) {
+    let (low, high) = intervals.fold((0.0, 0.0), |(low, high): (f64, f64), interval| {
+        (low.min(interval.0), high.max(interval.1))
+    });
     let margin = 0.06 * (high - low).max(0.02);
     (low - margin, high + margin)
 }
@@ -238,7 +243,13 @@ fn value(canvas: &Canvas<'_>, scale: &Scale, row: &Row, middle: f64) {
     canvas.text(&percent(row.accuracy), at, TEXT_SIZE, TEXT, Lean::Start);
 }
 
-fn whisker(canvas: &Canvas<'_>, scale: &Scale, (low, high): (f64, f64), middle: f64, ink: Ink) {
+pub(super) fn whisker(
+    canvas: &Canvas<'_>,
+    scale: &Scale,
+    (low, high): (f64, f64),
+    middle: f64,
+    ink: Ink,
+) {
     let (low, high) = (scale.at(low), scale.at(high));
     canvas.line(&[(low, middle), (high, middle)], ink, 1.3);
     for end in [low, high] {

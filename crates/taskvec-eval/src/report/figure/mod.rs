@@ -7,11 +7,13 @@ mod bars;
 mod canvas;
 mod curve;
 mod heat_map;
+mod importance;
 pub(crate) mod palette;
 
 pub(crate) use bars::bars;
 pub(crate) use curve::{Series, curve};
 pub(crate) use heat_map::{Measure, heat_map};
+pub(crate) use importance::importance;
 
 /// Width of a figure on a page, in CSS pixels.
 const WIDE: f64 = 720.0;

@@ -5,6 +5,7 @@ use crate::error::{Error, Result};
 use crate::generator::{Finish, Prompt};
 use crate::report::{Inspection, Report, Robustness, robustness};
 use crate::run::{Record, Request};
+use crate::search::Finished;
 use crate::study::{Excerpt, Outcome, Part, Prompted, excerpts, prompting};
 use crate::sweep::Sweep;
 use crate::task::Metric;
@@ -41,6 +42,8 @@ pub struct PageData {
     pub prompting: Vec<Prompted>,
     /// Accuracy over coefficients.
     pub curves: Vec<Curve>,
+    /// What searches found.
+    pub searches: Vec<Finished>,
     /// What perturbations cost.
     pub robustness: Vec<Robustness>,
     /// Vectors by layer and module.
@@ -168,7 +171,16 @@ impl PageData {
         let study = runs.iter().find_map(|run| run.study.as_ref());
         let report = report(runs, study, &records, options, &mut notes)?;
         let models = models(&records, &report);
-        let (headline_model, headline_is_best) = headline_model(&report, &models, study, options)?;
+        let found = runs.iter().filter_map(|run| run.search.as_ref());
+        for search in found.clone() {
+            notes.extend(search.outcome.warnings.iter().cloned());
+        }
+        // A search has chosen on other questions than those that are shown.
+        let chosen = found
+            .map(|search| search.outcome.found.model.as_str())
+            .next();
+        let named = options.model.as_deref().or(chosen);
+        let (headline_model, headline_is_best) = headline_model(&report, &models, study, named)?;
         Ok(Self {
             schema_version: SCHEMA_VERSION,
             taskvec: env!("CARGO_PKG_VERSION").to_owned(),
@@ -183,6 +195,7 @@ impl PageData {
                 .filter_map(|run| run.sweep.as_ref())
                 .flat_map(|sweep| curves(sweep, &report))
                 .collect(),
+            searches: (runs.iter()).filter_map(|run| run.search.clone()).collect(),
             robustness: robustness(&records),
             vectors: options.vectors.clone(),
             sources: runs
@@ -293,13 +306,13 @@ fn headline_model(
     report: &Report,
     models: &[Model],
     study: Option<&Outcome>,
-    options: &PageOptions,
+    named: Option<&str>,
 ) -> Result<(usize, bool)> {
     let labels = || models.iter().map(|model| model.label.clone());
-    if let Some(label) = &options.model {
-        let index = models.iter().position(|model| model.label == *label);
+    if let Some(label) = named {
+        let index = models.iter().position(|model| model.label == label);
         let index = index.ok_or_else(|| Error::UnknownModel {
-            label: label.clone(),
+            label: label.to_owned(),
             known: labels().collect(),
         })?;
         return Ok((index, false));
@@ -335,11 +348,13 @@ fn headline_model(
 }
 
 fn title(runs: &[Run], options: &PageOptions, models: &[Model]) -> String {
-    let sweep = runs.iter().find_map(|run| run.sweep.as_ref());
-    let study = runs.iter().find_map(|run| run.study.as_ref());
-    let asked = study
-        .map(Outcome::title)
-        .or_else(|| sweep.map(|sweep| sweep.expression.clone()));
+    let asked = runs.iter().find_map(|run| {
+        let swept = run.sweep.as_ref().map(|sweep| sweep.expression.clone());
+        let searched = run.search.as_ref();
+        let searched = searched.map(|found| found.search.expression.clone());
+        let studied = run.study.as_ref().map(Outcome::title);
+        swept.or(searched).or(studied)
+    });
     match (&options.title, asked, models) {
         (Some(title), _, _) => title.clone(),
         (None, Some(title), _) => title,

@@ -1,11 +1,12 @@
 //! Which figures a page has.
 
 use super::data::{Curve, PageData};
-use crate::report::figure::{Measure, Series, bars, curve, heat_map};
+use crate::report::figure::{Measure, Series, bars, curve, heat_map, importance};
 use crate::report::{Figure, Row, render};
 
 pub(super) fn all(data: &PageData) -> Vec<Figure> {
     let mut figures = curves(data);
+    figures.extend(data.searches.iter().filter_map(importance));
     for (task, condition) in data.report.cells() {
         let title = render::title(task, condition);
         let rows: Vec<&Row> = data

@@ -24,6 +24,7 @@ struct View {
     excerpts: Vec<Overview>,
     cells: Vec<CellView>,
     curves: Vec<FigureView>,
+    searches: Vec<SearchView>,
     vectors: Vec<VectorView>,
     legend: String,
     answers: usize,
@@ -65,6 +66,23 @@ struct CellView {
     title: String,
     figure: Option<FigureView>,
     rows: Vec<RowView>,
+}
+
+#[derive(Serialize)]
+struct SearchView {
+    index: usize,
+    figure: Option<FigureView>,
+    rows: Vec<GroupView>,
+}
+
+#[derive(Serialize)]
+struct GroupView {
+    /// Index into the coefficients.
+    coefficient: usize,
+    /// Index into the importance, where the group was left out.
+    importance: Option<usize>,
+    /// What a pattern may be shown as.
+    text: String,
 }
 
 #[derive(Serialize)]
@@ -268,11 +286,37 @@ fn view(data: &PageData, figures: &[Figure]) -> View {
             .filter(|figure| figure.id.starts_with("curve-"))
             .map(figure_view)
             .collect(),
+        searches: searches(data, figures),
         vectors,
         // Backticks are for a terminal.
         legend: report.legend().replace('`', ""),
         answers: report.rows.iter().map(|row| row.n as usize).sum(),
     }
+}
+
+fn searches(data: &PageData, figures: &[Figure]) -> Vec<SearchView> {
+    let mut drawn = figures
+        .iter()
+        .filter(|figure| figure.id.starts_with("importance-"));
+    let view = |(index, found): (usize, &crate::search::Finished)| {
+        let outcome = &found.outcome;
+        let group = |(coefficient, (group, value)): (usize, &(_, crate::sweep::Value))| GroupView {
+            coefficient,
+            importance: outcome
+                .importance
+                .iter()
+                .position(|row| row.group == *group),
+            text: value.text.clone(),
+        };
+        SearchView {
+            index,
+            figure: (!outcome.importance.is_empty())
+                .then(|| drawn.next().map(figure_view))
+                .flatten(),
+            rows: outcome.coefficients.iter().enumerate().map(group).collect(),
+        }
+    };
+    data.searches.iter().enumerate().map(view).collect()
 }
 
 fn row_view(rows: &[Row], row: usize) -> RowView {

@@ -21,6 +21,7 @@ pub use data::{Answer, Cell, Curve, CurvePoint, Model, PageData, Question, Sourc
 use super::{Figure, Inspection};
 use crate::error::Result;
 use crate::run::Record;
+use crate::search::Finished;
 use crate::study::Outcome;
 use crate::sweep::Sweep;
 
@@ -37,6 +38,8 @@ pub struct Run {
     pub sweep: Option<Sweep>,
     /// What was studied, where the records are a study's.
     pub study: Option<Outcome>,
+    /// What was searched and found, where the records are those of a search's last few points.
+    pub search: Option<Finished>,
 }
 
 /// What is shown beside the records.

@@ -150,6 +150,7 @@ fn run(path: &str, records: Vec<Record>, sweep: Option<Sweep>) -> Run {
         records,
         sweep,
         study: None,
+        search: None,
     }
 }
 
@@ -333,7 +334,7 @@ fn prose(html: &str) -> String {
 
 #[test]
 fn every_number_is_recomputed_from_the_samples_in_the_page() {
-    for page in [study(), swept()] {
+    for page in [study(), swept(), searched()] {
         let data: PageData = serde_json::from_value(embedded(&page.to_html(), "data")).unwrap();
         let recomputed = recompute(&data);
         assert_eq!(recomputed.len(), data.report.rows.len());
@@ -480,7 +481,7 @@ fn every_number_shown_is_the_datas() {
             );
             count += 1;
         }
-        assert!(count > 100, "{count} numbers");
+        assert!(count > 80, "{count} numbers");
         // Digits outside are those of names, of the method and of counts of things that the page lists.
         let mut words: Vec<String> = Vec::new();
         for word in prose(&html).split_whitespace() {
@@ -587,6 +588,59 @@ fn a_sweep_becomes_curves_in_the_order_of_its_values() {
         .map(|figure| figure.csv.lines().count())
         .collect();
     assert_eq!(lines, [13, 7]);
+}
+
+fn searched() -> Page {
+    let (found, records) = crate::search::tests::finished();
+    let run = Run {
+        search: Some(found),
+        ..run("found/records.jsonl", records, None)
+    };
+    Page::build(&[run], &PageOptions::default()).unwrap()
+}
+
+#[test]
+fn a_search_is_shown_by_group_and_measured_on_what_had_no_say() {
+    let page = searched();
+    let data = page.data();
+    let found = &data.searches[0].outcome;
+    // The headline is what was found, which other questions chose.
+    let headline = &data.models[data.headline_model].label;
+    assert_eq!(
+        (headline, data.headline_is_best),
+        (&found.found.model, false)
+    );
+    assert_eq!(data.report, found.report);
+    let figures = page.figures();
+    let figure = figures
+        .iter()
+        .find(|figure| figure.id == "importance-target-a-v")
+        .unwrap();
+    for (line, row) in figure.csv.lines().skip(1).zip(&found.importance) {
+        let fields: Vec<&str> = line.split(',').collect();
+        assert_eq!(fields[0], row.group.name);
+        assert_eq!(fields[6].parse::<f64>().unwrap(), row.change.value);
+        assert_eq!(fields[11], found.coefficient(&row.group).unwrap().text);
+    }
+    assert_eq!(figure.csv.lines().count(), 3);
+    let html = page.to_html();
+    for part in ["id=\"search\"", "layers.1.mlp", "one for all", &figure.id] {
+        assert!(html.contains(part), "{part}");
+    }
+    // A group that the budget did not reach has a coefficient and no bar.
+    let mut short = crate::search::tests::finished();
+    short.0.outcome.importance.clear();
+    let run = Run {
+        search: Some(short.0),
+        ..run("found/records.jsonl", short.1, None)
+    };
+    let page = Page::build(&[run], &PageOptions::default()).unwrap();
+    assert!(
+        page.figures()
+            .iter()
+            .all(|it| !it.id.starts_with("importance-"))
+    );
+    assert!(page.to_html().contains("layers.1.mlp"));
 }
 
 #[test]

@@ -1,0 +1,439 @@
+mod show;
+
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::Context;
+use clap::ValueEnum;
+use serde::Serialize;
+use taskvec_core::{Coefficient, Expression, InspectOptions, Kind, Plan, inspect, partition};
+use taskvec_eval::division::Part;
+use taskvec_eval::run::{self, Cell, Record, RecordLog, RunOptions, Subject};
+use taskvec_eval::search::{Group, Outcome, Place, SCHEMA_VERSION, SIDE_FILE, Search, Space, walk};
+use taskvec_eval::sweep::{self, RECORDS, Value};
+use taskvec_eval::task::Selection;
+use taskvec_eval::{Condition, Generator};
+
+use super::eval;
+use super::model::{self, Fingerprint, Fingerprints};
+use crate::args::search::SearchArgs;
+use crate::failure::{Refusal, unless_interrupted};
+use crate::interruption::{Farewell, Heeding};
+use crate::printer::{Live, Printer, Unit};
+use crate::resolution::{self, Named};
+
+const COMMAND: &str = "taskvec search";
+
+pub(crate) fn run(arguments: &SearchArgs, printer: &Printer) -> anyhow::Result<()> {
+    arguments.threads.limit_pool()?;
+    let registry = super::tasks::registry(arguments.questions.data.as_deref());
+    let cells = eval::cells(
+        &registry,
+        &arguments.questions.tasks,
+        &arguments.questions.conditions,
+        printer,
+    )?;
+    let bindings = resolution::bindings(&arguments.bindings)?;
+    let named = resolution::named(
+        &arguments.expression,
+        &bindings,
+        &Default::default(),
+        printer,
+    )?;
+    check_variable(arguments, &named)?;
+    let groups = groups(arguments, &named, printer)?;
+    let search = describe(arguments, &named, &cells, groups)?;
+    // What leaves out a group is planned before anything is asked: a coefficient where only one number may stand is
+    // known now.
+    let space = search.space();
+    for group in 0..space.groups {
+        let mut place = at(&space, &space.start);
+        place[group] = Coefficient::zero();
+        plan(&search, &named, &place, printer)?;
+    }
+    let mut asking = Asking::new(arguments, &search, &named, &cells, printer)?;
+
+    super::make_directory(&arguments.out)?;
+    keep_description(&arguments.out, &search)?;
+    let mut log = RecordLog::open(&arguments.out.join(RECORDS))?;
+    let _farewell = Farewell::set(format!(
+        "interrupted: finished samples are kept in `{}`; run the same command to go on",
+        arguments.out.display()
+    ));
+
+    let mut board = show::Board::new(&search);
+    let mut live = printer.live();
+    let started = Instant::now();
+    let found = walk(&space, &mut |place, stage| -> anyhow::Result<u64> {
+        let right = asking.choose(place, &mut log)?;
+        board.add(place, stage, right);
+        announce(&board, started, &mut live);
+        Ok(right.right)
+    })?;
+    live.clear();
+    let last = [
+        found.without,
+        Some(0),
+        Some(found.uniform),
+        Some(found.found),
+    ];
+    for index in last.into_iter().flatten() {
+        asking.measure(&found.trials[index].place, &mut log)?;
+    }
+
+    let outcome = Outcome::build(&search, &log.finish()?)?;
+    outcome
+        .warnings
+        .iter()
+        .for_each(|warning| printer.warn(warning));
+    printer.note(format_args!(
+        "every sample is in {}; next: taskvec report {0} -o report.html",
+        arguments.out.display()
+    ));
+    if arguments.json {
+        return printer.json(&Document {
+            command: COMMAND,
+            taskvec: env!("CARGO_PKG_VERSION"),
+            engine: asking.engine,
+            search: &search,
+            outcome: &outcome,
+        });
+    }
+    show::print(&search, &outcome, printer)
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Document<'a> {
+    command: &'static str,
+    taskvec: &'static str,
+    engine: String,
+    search: &'a Search,
+    #[serde(flatten)]
+    outcome: &'a Outcome,
+}
+
+fn announce(board: &show::Board<'_>, started: Instant, live: &mut Live<'_>) {
+    let seconds = started.elapsed().as_secs_f64();
+    let block = board.block(seconds, live.width());
+    live.show(&block, &board.line(seconds));
+}
+
+/// The name is in the expression, and no checkpoint's.
+fn check_variable(arguments: &SearchArgs, named: &Named) -> anyhow::Result<()> {
+    let name = &arguments.over;
+    if named.bindings.names.contains_key(name) {
+        return Err(Refusal::VariableTwice {
+            name: name.clone(),
+            is_bound: true,
+        }
+        .into());
+    }
+    if !named.expression.names().contains(name.as_str()) {
+        return Err(Refusal::NoVariable {
+            name: name.clone(),
+            expression: named.expression.to_string(),
+        }
+        .into());
+    }
+    Ok(())
+}
+
+/// The groups in which the coefficient changes anything, told by what the model at the start has and the model at 0 has
+/// not: one reading of the parents.
+fn groups(arguments: &SearchArgs, named: &Named, printer: &Printer) -> anyhow::Result<Vec<Group>> {
+    let at = |value: &Coefficient| named.expression.with_scalar(&arguments.over, value);
+    let (start, without) = (at(&arguments.start)?, at(&Coefficient::zero())?);
+    let library = resolution::library(printer);
+    let planned = |expression: &Expression| {
+        Plan::build(expression, &named.bindings, &library, &named.options)
+    };
+    let whole = planned(&start)
+        .with_context(|| format!("cannot measure `{} = {}`", arguments.over, arguments.start))?;
+    whole.notes().iter().for_each(|note| printer.warn(note));
+    if whole.kind() != Kind::Model {
+        return Err(Refusal::NotAModel {
+            expression: start.to_string(),
+            found: whole.kind().to_string(),
+            purpose: "evaluate",
+        }
+        .into());
+    }
+    planned(&without)
+        .with_context(|| format!("cannot leave anything out: `{} = 0`", arguments.over))?;
+    // Coefficients are exact, so that all but the coefficient's own part cancels before anything is read.
+    let difference = planned(&format!("{start} - ({without})").parse()?)?;
+    let heeding = Heeding::begin();
+    let options = InspectOptions {
+        threads: arguments.threads.threads,
+        cancelled: Some(heeding.flag()),
+    };
+    let bar = printer.progress("looking where the vector is", 0, Unit::Bytes);
+    let inspection = inspect(&difference, &options, &|progress| bar.follow(progress));
+    drop(bar);
+    let inspection = unless_interrupted(inspection, "nothing was measured")?;
+    let changes = |tensor: &String| {
+        let found = inspection.tensors.get(tensor);
+        found.is_some_and(|found| found.zeros < found.elements)
+    };
+    let all = partition(
+        whole.tensors().keys().map(String::as_str),
+        arguments.layer_groups,
+    );
+    let (changed, same): (Vec<_>, Vec<_>) =
+        (all.into_iter()).partition(|group| group.tensors.iter().any(changes));
+    if !same.is_empty() {
+        let names: Vec<&str> = same.iter().map(|group| group.name.as_str()).collect();
+        printer.detail(format_args!(
+            "left out, since the vector is zero there: {}",
+            names.join(", ")
+        ));
+    }
+    if changed.is_empty() {
+        return Err(Refusal::NothingToSearch {
+            name: arguments.over.clone(),
+            expression: named.expression.to_string(),
+        }
+        .into());
+    }
+    Ok(changed
+        .into_iter()
+        .map(|group| Group {
+            name: group.name,
+            pattern: group.pattern,
+            tensors: group.tensors.len(),
+        })
+        .collect())
+}
+
+fn describe(
+    arguments: &SearchArgs,
+    named: &Named,
+    cells: &[Cell],
+    groups: Vec<Group>,
+) -> anyhow::Result<Search> {
+    let mut tasks: Vec<String> = Vec::new();
+    for cell in cells {
+        if !tasks.iter().any(|task| task == cell.task.name()) {
+            tasks.push(cell.task.name().to_owned());
+        }
+    }
+    let value = |number: &Coefficient| Value {
+        text: number.to_string(),
+        number: number.to_f64(),
+    };
+    let questions = &arguments.questions;
+    Ok(Search {
+        schema_version: SCHEMA_VERSION,
+        command: COMMAND.to_owned(),
+        taskvec: env!("CARGO_PKG_VERSION").to_owned(),
+        expression: named.expression.to_string(),
+        bindings: named
+            .bindings
+            .names
+            .iter()
+            .map(|(name, reference)| (name.clone(), reference.to_string()))
+            .collect(),
+        variable: arguments.over.clone(),
+        layer_groups: arguments.layer_groups.get(),
+        groups,
+        start: value(&arguments.start),
+        step: value(&arguments.step),
+        halvings: arguments.halvings,
+        budget: arguments.budget.get(),
+        tasks,
+        conditions: questions.conditions.clone(),
+        limit: questions.limit,
+        seed: questions.seed,
+        prompt_form: questions
+            .prompt_form
+            .to_possible_value()
+            .map_or_else(String::new, |form| form.get_name().to_owned()),
+        validation: arguments.validation,
+        division_seed: arguments.division_seed,
+    })
+}
+
+fn at(space: &Space, value: &Coefficient) -> Place {
+    vec![value.clone(); space.groups]
+}
+
+fn plan(search: &Search, named: &Named, place: &Place, printer: &Printer) -> anyhow::Result<Plan> {
+    let expression = search.expression_at(place)?;
+    let library = resolution::library(printer);
+    Plan::build(&expression, &named.bindings, &library, &named.options)
+        .with_context(|| format!("cannot measure `{}`", search.label(place)))
+}
+
+/// Writes what is asked beside the records, unless records of something else are there.
+fn keep_description(directory: &Path, search: &Search) -> anyhow::Result<()> {
+    let other = |what: String, expression: String| Refusal::OtherRecords {
+        directory: directory.display().to_string(),
+        what,
+        expression,
+    };
+    let swept = directory.join(sweep::SIDE_FILE);
+    if swept.is_file() {
+        let earlier = super::best::read(&swept, sweep::Sweep::parse)?;
+        return Err(other("sweep".to_owned(), earlier.expression).into());
+    }
+    let path = directory.join(SIDE_FILE);
+    if path.is_file() {
+        let earlier = super::best::read(&path, Search::parse)?;
+        let identity = |search: &Search| {
+            let Search {
+                expression,
+                bindings,
+                variable,
+                groups,
+                ..
+            } = search.clone();
+            (expression, bindings, variable, groups)
+        };
+        if identity(&earlier) != identity(search) {
+            let what = format!("search in {} groups", earlier.groups.len());
+            return Err(other(what, earlier.expression).into());
+        }
+    }
+    super::write_whole(&path, &search.to_json())
+}
+
+/// How a point did on the validation questions.
+#[derive(Debug, Clone, Copy)]
+struct Counted {
+    right: u64,
+    questions: u64,
+}
+
+/// Loads points and asks them.
+struct Asking<'a> {
+    arguments: &'a SearchArgs,
+    search: &'a Search,
+    named: &'a Named,
+    printer: &'a Printer,
+    fingerprints: Fingerprints,
+    /// The validation questions under the condition that chooses.
+    validation: Vec<Cell>,
+    /// The test questions under all conditions.
+    test: Vec<Cell>,
+    options: RunOptions,
+    /// In its own words, once the first model has been loaded.
+    engine: String,
+}
+
+impl<'a> Asking<'a> {
+    /// Loads the model at the start, which says how questions are put, and makes sure that both parts have questions.
+    fn new(
+        arguments: &'a SearchArgs,
+        search: &'a Search,
+        named: &'a Named,
+        cells: &[Cell],
+        printer: &'a Printer,
+    ) -> anyhow::Result<Self> {
+        let first = search
+            .conditions
+            .first()
+            .copied()
+            .unwrap_or(Condition::Clean);
+        let choosing: Vec<Cell> = (cells.iter())
+            .filter(|cell| cell.condition == first)
+            .cloned()
+            .collect();
+        let unasked = search
+            .tasks
+            .iter()
+            .find(|task| choosing.iter().all(|cell| cell.task.name() != *task));
+        if let Some(task) = unasked {
+            let cell = cells.iter().find(|cell| cell.task.name() == task);
+            let known = cell.map_or(&[][..], |cell| cell.task.conditions());
+            return Err(Refusal::NoCondition {
+                task: task.clone(),
+                conditions: vec![first.name().to_owned()],
+                known: known.iter().map(|it| it.name().to_owned()).collect(),
+            }
+            .into());
+        }
+        let selection = Selection {
+            limit: search.limit,
+            seed: search.seed,
+            ..Selection::test()
+        };
+        let division = search.division();
+        let validation = division.cells(&choosing, Part::Validation);
+        let test = division.cells(cells, Part::Test);
+        for cell in validation.iter().chain(&test) {
+            cell.task.documents(&Selection {
+                condition: cell.condition,
+                ..selection
+            })?;
+        }
+        let start = plan(
+            search,
+            named,
+            &at(&search.space(), &search.space().start),
+            printer,
+        )?;
+        let model = model::load(&start)?;
+        let options = RunOptions {
+            selection,
+            ..RunOptions::greedy(model::prompt_form(&model, arguments.questions.prompt_form))
+        };
+        Ok(Self {
+            arguments,
+            search,
+            named,
+            printer,
+            fingerprints: Fingerprints::new(Fingerprint::Content),
+            validation,
+            test,
+            options,
+            engine: model::engine(model, arguments.threads)?.describe(),
+        })
+    }
+
+    /// Asks a point the questions that choose.
+    fn choose(&mut self, place: &Place, log: &mut RecordLog) -> anyhow::Result<Counted> {
+        let cells = self.validation.clone();
+        let records = self.ask(place, &cells, log)?;
+        Ok(Counted {
+            right: records.iter().filter(|record| record.is_right()).count() as u64,
+            questions: records.len() as u64,
+        })
+    }
+
+    /// Asks a point the questions that had no say.
+    fn measure(&mut self, place: &Place, log: &mut RecordLog) -> anyhow::Result<()> {
+        let cells = self.test.clone();
+        self.ask(place, &cells, log).map(drop)
+    }
+
+    fn ask(
+        &mut self,
+        place: &Place,
+        cells: &[Cell],
+        log: &mut RecordLog,
+    ) -> anyhow::Result<Vec<Record>> {
+        let plan = plan(self.search, self.named, place, self.printer)?;
+        let subject = Subject {
+            model: self.search.label(place),
+            expression: plan.expression().to_string(),
+            fingerprint: self.fingerprints.of(&plan, self.printer)?,
+        };
+        // A model that has answered everything is not loaded again.
+        let open = run::open_samples(&self.engine, &subject, cells, &self.options, log)?;
+        if open == 0 {
+            let mut nobody = run::Recorded::new(&self.engine);
+            let (options, printer) = (&self.options, self.printer);
+            return eval::evaluate(&mut nobody, &subject, cells, options, log, printer);
+        }
+        let mut engine = model::engine(model::load(&plan)?, self.arguments.threads)?;
+        eval::evaluate(
+            &mut engine,
+            &subject,
+            cells,
+            &self.options,
+            log,
+            self.printer,
+        )
+    }
+}
