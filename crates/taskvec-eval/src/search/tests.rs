@@ -300,7 +300,11 @@ fn luck_is_called_luck() {
         let is_lucky = texts(place) == ["1.5", "1"];
         let chooses =
             division.part("t", &format!("d/{index}")) == crate::division::Part::Validation;
-        if is_lucky { chooses } else { index % 2 == 0 }
+        if is_lucky {
+            chooses
+        } else {
+            index.is_multiple_of(2)
+        }
     };
     let outcome = Outcome::build(&search, &records(&search, 200, lucky)).unwrap();
     assert_eq!(outcome.found.model, "a = 1.5, mlp 1 = 1");
