@@ -107,6 +107,22 @@ fn a_search_is_kept_resumed_extended_and_its_model_usable() {
     assert_eq!(models(&small)[1], "a = 0");
     assert_eq!(models(&small)[2], "a = 1, embedding = 0");
 
+    assert_eq!(stdout(&here, "report s -o r.html --figures f"), "r.html\n");
+    let page = text(&here, "r.html");
+    for part in [
+        "id=\"search\"",
+        "self_attn",
+        "--layer-groups 1",
+        "--budget 10",
+    ] {
+        assert!(page.contains(part), "{part}");
+    }
+    let csv = text(
+        &here,
+        "f/importance-micro-target-a-micro-grpo-micro-sft.csv",
+    );
+    assert!(csv.starts_with("group,pattern,tensors,n,") && csv.lines().count() == 5);
+
     // A point is the model that its expression is, for every other command.
     let trial = &large["trials"][3];
     let expression = trial["expression"].as_str().unwrap();
@@ -270,4 +286,22 @@ fn directories_of_something_else() {
         &["`t` holds a sweep of"],
     );
     assert!(!here.path("t/search.json").exists());
+
+    // A page shows a search that is finished, or says what is missing.
+    let whole = text(&here, "s/records.jsonl");
+    let part: String = whole
+        .lines()
+        .take(2)
+        .flat_map(|line| [line, "\n"])
+        .collect();
+    std::fs::write(here.path("s/records.jsonl"), part).unwrap();
+    refused(
+        &here,
+        "report s",
+        1,
+        &[
+            "the search is not finished: `a = 1` has not answered",
+            "hint: run the same",
+        ],
+    );
 }
