@@ -20,8 +20,10 @@ pub(crate) struct MeasuredChange<'a> {
     pub(crate) elements: u64,
     formula: TensorFormula,
     change: Terms<Operand>,
-    /// What its norm is relative to, and the format in which that is at hand.
+    /// What is changed, and the format in which that is at hand. Its norm is relative to this.
     origin: Option<(Terms<Operand>, FloatFormat)>,
+    /// What its norm is relative to instead.
+    reference: Option<Terms<Operand>>,
     /// Format of the stored result, when its rounding is of interest.
     stored: Option<FloatFormat>,
     /// Whether the stored result has the origin in it.
@@ -55,6 +57,7 @@ impl<'a> MeasuredChange<'a> {
             change: formula.terms.clone(),
             formula,
             origin: None,
+            reference: None,
             stored: Some(format).filter(|format| format.size_bytes() < CHANGE.size_bytes()),
             is_model: false,
         })
@@ -68,6 +71,7 @@ impl<'a> MeasuredChange<'a> {
             formula: TensorFormula::default(),
             change: Terms::default(),
             origin: None,
+            reference: None,
             stored: None,
             is_model: false,
         }
@@ -86,13 +90,18 @@ impl<'a> MeasuredChange<'a> {
             formula: self.formula.moved(place, steps),
             change: self.change.moved(place, steps),
             origin: self.origin.map(origin),
+            reference: self.reference.map(|terms| terms.moved(place, steps)),
             ..self
         }
     }
 
-    /// Relative to what these terms stand for.
+    /// Its norm relative to what these terms stand for. What rounding did is still held against what was changed.
     pub(super) fn relative_to(&mut self, terms: &Terms<Operand>) {
-        self.origin = Some((terms.clone(), CHANGE));
+        self.reference = Some(terms.clone());
+        if !self.is_model || self.stored.is_none() {
+            // Nobody looks at it.
+            self.origin = None;
+        }
     }
 
     /// Without a look at what storing the result does.
@@ -107,13 +116,15 @@ impl<'a> MeasuredChange<'a> {
         &self.formula.steps
     }
 
-    /// The change, its origin where there is one, and the stored result where its rounding is of interest.
+    /// The change, its origin and its reference where there are any, and the stored result where its rounding is of
+    /// interest.
     pub(crate) fn roots(&self) -> Vec<Root<'_>> {
         let root = |terms, format| Root { terms, format };
         let origin = self.origin.as_ref();
         [root(&self.change, CHANGE)]
             .into_iter()
             .chain(origin.map(|(terms, format)| root(terms, *format)))
+            .chain(self.reference.iter().map(|terms| root(terms, CHANGE)))
             .chain(self.stored.map(|format| root(&self.formula.terms, format)))
             .collect()
     }
@@ -147,7 +158,11 @@ impl<'a> MeasuredChange<'a> {
     ) -> WeightStatistics {
         let change = piece(outputs, start);
         let special = census(change);
-        let origin = self.origin.as_ref().zip(outputs.get(1));
+        let relative_to = match (&self.reference, &self.origin) {
+            (Some(_), origin) => outputs.get(1 + usize::from(origin.is_some())).zip(Some(CHANGE)),
+            (None, Some((_, format))) => outputs.get(1).zip(Some(*format)),
+            (None, None) => None,
+        };
         WeightStatistics {
             elements: change.len() as u64,
             zeros: special.zeros,
@@ -155,9 +170,9 @@ impl<'a> MeasuredChange<'a> {
             infinite: special.infinite,
             largest: special.largest.into(),
             sum_of_squares: sum_of_stored_squares(CHANGE, change.as_flattened()),
-            origin_sum_of_squares: origin.map(|((_, format), stored)| {
+            origin_sum_of_squares: relative_to.map(|(stored, format)| {
                 let size = format.size_bytes();
-                sum_of_stored_squares(*format, &stored[start * size..][..change.len() * size])
+                sum_of_stored_squares(format, &stored[start * size..][..change.len() * size])
             }),
             rounding: self.stored.map(|_| {
                 widened.load(self, outputs, start);
@@ -217,6 +232,9 @@ impl Widened {
             if of.is_model {
                 widen(*format, origin, &mut self.origin);
             }
+        }
+        if of.reference.is_some() {
+            outputs.next();
         }
         if let Some(format) = of.stored {
             widen(format, outputs.next(), &mut self.stored);

@@ -293,6 +293,26 @@ fn comparisons_do_not_depend_on_threads() {
 }
 
 #[test]
+fn what_rounding_does_is_not_a_matter_of_what_norms_are_relative_to() {
+    let world = family(Dtype::Bf16);
+    let plan = world.plan("target + 0.5*(grpo - sft)");
+    let other = world.plan("sft");
+    let alone = look_at(&plan).total();
+    let subject = Subject {
+        plan: &plan,
+        beside: None,
+        relative_to: Some(&other),
+    };
+    let found = compare(subject).total();
+    assert!(alone.rounding.is_some());
+    assert_eq!(found.rounding, alone.rounding);
+    assert_eq!(found.sum_of_squares, alone.sum_of_squares);
+    let loaded = other.load_all().unwrap();
+    let squares = loaded.values().flatten().map(|x| f64::from(*x).powi(2));
+    assert!(near(found.origin_sum_of_squares.unwrap(), squares.sum()));
+}
+
+#[test]
 fn what_two_vectors_differ_in_is_said_at_once() {
     let world = World::default()
         .vector("v", vector(&[("a", &[1.0]), ("b", &[1.0]), ("c", &[1.0])]))
