@@ -360,6 +360,14 @@ pub enum Error {
         /// What is wrong with it.
         problem: String,
     },
+    /// A sweep whose questions were asked once, where answers are to be held against one another.
+    #[error(
+        "the sweep of `{sweep}` has one answer to some question, and there is nothing to hold it against"
+    )]
+    OneAnswer {
+        /// The sweep's expression.
+        sweep: String,
+    },
     /// Points that have not answered the questions that others have.
     #[error(
         "{} of {points} points of the sweep are not finished: {}",
@@ -508,6 +516,9 @@ impl Error {
                 "docs/studies.md says what stands in a recipe, and `recipes/` has some".to_owned(),
             ),
             Self::StudyFile { .. } => Some("make it with `taskvec study`".to_owned()),
+            Self::OneAnswer { .. } => Some(
+                "draw several: the same `taskvec sweep` with `--samples 5 --temperature 0.7` and another `--out`".to_owned(),
+            ),
             Self::SweepIncomplete { .. } => {
                 Some("run the same `taskvec sweep` again to finish it".to_owned())
             }

@@ -159,7 +159,9 @@ impl<'a> MeasuredChange<'a> {
         let change = piece(outputs, start);
         let special = census(change);
         let relative_to = match (&self.reference, &self.origin) {
-            (Some(_), origin) => outputs.get(1 + usize::from(origin.is_some())).zip(Some(CHANGE)),
+            (Some(_), origin) => outputs
+                .get(1 + usize::from(origin.is_some()))
+                .zip(Some(CHANGE)),
             (None, Some((_, format))) => outputs.get(1).zip(Some(*format)),
             (None, None) => None,
         };

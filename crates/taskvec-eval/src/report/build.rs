@@ -4,8 +4,14 @@ use super::{Difference, Report, Row, SCHEMA_VERSION};
 use crate::error::{Error, Result};
 use crate::generator::Finish;
 use crate::run::Record;
-use crate::statistics::{PairedCounts, Z_95, holm, mcnemar_exact, newcombe_paired, wilson};
+use crate::statistics::{
+    PairedCounts, Z_95, bootstrap_mean, holm, mcnemar_exact, newcombe_paired, paired_bootstrap,
+    wilson,
+};
 use std::collections::BTreeMap;
+
+/// Resamples of an interval over questions that have several answers.
+const RESAMPLES: usize = 2_000;
 
 /// The samples of one row, by document and number.
 type Samples<'a> = BTreeMap<(&'a str, u32), &'a Record>;
@@ -80,6 +86,20 @@ impl Report {
     }
 }
 
+/// For each question the share of its answers that are right.
+fn questions<'a>(samples: &Samples<'a>) -> BTreeMap<&'a str, f64> {
+    let mut counts: BTreeMap<&str, (f64, f64)> = BTreeMap::new();
+    for ((document, _), record) in samples {
+        let (right, all) = counts.entry(document).or_default();
+        *right += f64::from(u8::from(record.is_right()));
+        *all += 1.0;
+    }
+    let shares = counts.into_iter();
+    shares
+        .map(|(document, (right, all))| (document, right / all))
+        .collect()
+}
+
 fn same_cell(left: &Record, right: &Record) -> bool {
     left.task == right.task
         && left.task_version == right.task_version
@@ -93,7 +113,14 @@ fn row(first: &Record, samples: &Samples<'_>, difference: Option<Difference>) ->
     let n = samples.len() as u64;
     let correct = count(&Record::is_right);
     let flexible_correct = count(&|record| record.score.flexible_correct);
-    let interval = wilson(correct, n, Z_95);
+    // Answers to one question are not as good as answers to several.
+    let interval = match questions(samples) {
+        shares if shares.len() < samples.len() => {
+            let values: Vec<f64> = shares.values().copied().collect();
+            bootstrap_mean(&values, RESAMPLES, 0).unwrap_or_else(|| wilson(correct, n, Z_95))
+        }
+        _ => wilson(correct, n, Z_95),
+    };
     let tokens: usize = samples.values().map(|record| record.token_count).sum();
     Row {
         model: first.model.clone(),
@@ -141,8 +168,24 @@ fn difference(
     // The same keys in the same order.
     let pairs = samples.values().zip(against.values());
     let counts = PairedCounts::count(pairs.map(|(one, other)| (one.is_right(), other.is_right())));
-    let interval = newcombe_paired(counts, Z_95);
-    let p_value = mcnemar_exact(counts);
+    let (interval, p_value) = match (questions(samples), questions(against)) {
+        (own, other) if own.len() < samples.len() => {
+            let pairs: Vec<(f64, f64)> = own.into_values().zip(other.into_values()).collect();
+            let better = pairs.iter().filter(|(one, other)| one > other).count() as u64;
+            let worse = pairs.iter().filter(|(one, other)| one < other).count() as u64;
+            // McNemar's test of pairs that are not just right or wrong is the sign test.
+            let signs = PairedCounts {
+                both: 0,
+                only_first: better,
+                only_second: worse,
+                neither: pairs.len() as u64 - better - worse,
+            };
+            let interval = paired_bootstrap(&pairs, RESAMPLES, 0);
+            let interval = interval.unwrap_or_else(|| newcombe_paired(counts, Z_95));
+            (interval, mcnemar_exact(signs))
+        }
+        _ => (newcombe_paired(counts, Z_95), mcnemar_exact(counts)),
+    };
     Ok(Difference {
         baseline: baseline.to_owned(),
         value: counts.difference(),

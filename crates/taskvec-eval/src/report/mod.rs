@@ -72,7 +72,7 @@ pub struct Row {
     pub correct: u64,
     /// `correct / n`, from 0 to 1.
     pub accuracy: f64,
-    /// Lower end of the Wilson interval of the accuracy.
+    /// Lower end of the interval of the accuracy: Wilson's, or by bootstrap over questions that have several answers.
     pub ci_low: f64,
     /// Upper end of it.
     pub ci_high: f64,
@@ -104,7 +104,7 @@ pub struct Difference {
     pub gained: u64,
     /// Samples that only the baseline got right.
     pub lost: u64,
-    /// McNemar's exact two-sided p value.
+    /// McNemar's exact two-sided p value; of questions with several answers, the sign test's.
     pub p_value: f64,
     /// The same, corrected over all comparisons of the report (Holm).
     pub p_value_adjusted: f64,

@@ -127,6 +127,43 @@ fn rows_are_counted_from_records() {
 }
 
 #[test]
+fn several_answers_to_a_question_are_not_several_questions() {
+    let asked = |times: u32| {
+        let mut all = Vec::new();
+        for (model, right) in [("target", 20), ("target + v", 28)] {
+            for sample in 0..times {
+                let mut own = records(model, CLEAN, 40, |index| index < right);
+                own.iter_mut().for_each(|record| record.sample = sample);
+                all.extend(own);
+            }
+        }
+        Report::build(&all, Some("target")).unwrap()
+    };
+    let (once, often) = (asked(1), asked(10));
+    let row = |report: &Report| {
+        report
+            .row("target + v", "micro-gsm", CLEAN)
+            .cloned()
+            .unwrap()
+    };
+    let (once, often) = (row(&once), row(&often));
+    assert_eq!((once.n, often.n), (40, 400));
+    assert_eq!(once.accuracy, often.accuracy);
+    let width = |row: &Row| row.ci_high - row.ci_low;
+    // As wide as that of forty questions, not of four hundred.
+    assert!(
+        (width(&often) / width(&once) - 1.0).abs() < 0.15,
+        "{} {}",
+        width(&often),
+        width(&once)
+    );
+    let (once, often) = (once.difference.unwrap(), often.difference.unwrap());
+    assert_eq!(once.value, often.value);
+    assert_eq!(once.p_value, often.p_value);
+    assert!((often.ci_high - often.ci_low) / (once.ci_high - once.ci_low) > 0.8);
+}
+
+#[test]
 fn p_values_are_adjusted_over_the_whole_report() {
     let report = study([70, 50], 40, 40, None);
     let difference = |model| {

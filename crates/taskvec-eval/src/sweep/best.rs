@@ -3,6 +3,7 @@
 //! The questions are divided ([`Division`]): on one part the point is chosen, on the other, which had no say, it is
 //! measured.
 
+use super::consistency::{Unlabelled, unlabelled};
 use super::{Point, Sweep};
 use crate::condition::Condition;
 use crate::division::Division;
@@ -72,6 +73,8 @@ pub struct Best {
     pub against_zero: Option<Comparison>,
     /// The pick against all coefficients 1, on the test questions.
     pub against_one: Option<Comparison>,
+    /// What self-consistency chooses, where answers were drawn.
+    pub unlabelled: Option<Unlabelled>,
     /// Every task and condition of the sweep on the test questions: the pick, coefficients 0 and 1.
     pub report: Report,
     /// What the reader should know before relying on the pick.
@@ -113,19 +116,25 @@ pub struct Comparison {
 }
 
 /// Whether each question was answered rightly, in one order for all points.
-struct Answers<'a> {
-    point: &'a Point,
-    validation: Vec<bool>,
-    test: Vec<bool>,
+pub(super) struct Answers<'a> {
+    pub(super) point: &'a Point,
+    pub(super) validation: Vec<bool>,
+    pub(super) test: Vec<bool>,
 }
 
-/// Chooses a point of `sweep` from its `records`.
+/// Chooses a point of `sweep` from its `records`, and beside it, where `drawn` has several answers of each point to each
+/// question, another one without looking at what is right.
 ///
 /// # Errors
 ///
 /// [`Error::TaskNotSwept`] for a task that the sweep did not ask, [`Error::SweepIncomplete`] where points have not
-/// answered the same questions, [`Error::NoDocuments`] where a part is empty, and those of [`Report::build`].
-pub fn best(sweep: &Sweep, records: &[Record], options: &BestOptions) -> Result<Best> {
+/// answered the same questions, [`Error::OneAnswer`] where `drawn` has one answer of each, [`Error::NoDocuments`] where a part is empty, and those of [`Report::build`].
+pub fn best(
+    sweep: &Sweep,
+    records: &[Record],
+    drawn: Option<&[Record]>,
+    options: &BestOptions,
+) -> Result<Best> {
     let tasks = match options.tasks.as_slice() {
         [] => sweep.tasks.clone(),
         chosen => chosen.to_vec(),
@@ -154,9 +163,9 @@ pub fn best(sweep: &Sweep, records: &[Record], options: &BestOptions) -> Result<
         });
     }
 
-    let counts: Vec<u64> = all
+    let counts: Vec<f64> = all
         .iter()
-        .map(|answers| right(&answers.validation))
+        .map(|answers| right(&answers.validation) as f64)
         .collect();
     let pick = choose(sweep, &all, &counts);
     let chosen = resampled(sweep, &all, options);
@@ -169,6 +178,17 @@ pub fn best(sweep: &Sweep, records: &[Record], options: &BestOptions) -> Result<
         })
         .collect();
     let picked = &all[pick];
+    let unlabelled = drawn
+        .map(|drawn| {
+            let division = options.division();
+            let drawn: Vec<&Record> = drawn
+                .iter()
+                .filter(is_counted)
+                .filter(|record| division.is_validation(record))
+                .collect();
+            unlabelled(sweep, &all, pick, &drawn, options.seed)
+        })
+        .transpose()?;
     let against = |number: f64| {
         let other = sweep
             .point_at(number)
@@ -191,6 +211,7 @@ pub fn best(sweep: &Sweep, records: &[Record], options: &BestOptions) -> Result<
         test: candidate(picked.point, &picked.test, share),
         against_zero,
         against_one,
+        unlabelled,
         report: effects(sweep, picked.point, records, options)?,
         warnings: Vec::new(),
     };
@@ -264,8 +285,8 @@ fn right(answers: &[bool]) -> u64 {
     answers.iter().filter(|correct| **correct).count() as u64
 }
 
-/// The index of the most right answers; of equals the point that changes the model least.
-fn choose(sweep: &Sweep, all: &[Answers<'_>], counts: &[u64]) -> usize {
+/// The index of the highest value, such as the count of right answers; of equals the point that changes the model least.
+pub(super) fn choose(sweep: &Sweep, all: &[Answers<'_>], counts: &[f64]) -> usize {
     let size = |index: usize| -> f64 {
         let values = sweep.values(all[index].point);
         values.map(|value| value.number * value.number).sum()
@@ -289,11 +310,11 @@ fn resampled(sweep: &Sweep, all: &[Answers<'_>], options: &BestOptions) -> Vec<u
     for resample in 0..options.resamples {
         let keys = [options.seed, Random::key("resample"), resample as u64];
         let mut random = Random::derive(&keys);
-        let mut counts = vec![0u64; all.len()];
+        let mut counts = vec![0.0; all.len()];
         for _ in 0..n {
             let question = random.below(n);
             for (count, answers) in counts.iter_mut().zip(all) {
-                *count += u64::from(answers.validation[question]);
+                *count += f64::from(u8::from(answers.validation[question]));
             }
         }
         chosen[choose(sweep, all, &counts)] += 1;
@@ -301,7 +322,12 @@ fn resampled(sweep: &Sweep, all: &[Answers<'_>], options: &BestOptions) -> Vec<u
     chosen
 }
 
-fn candidate(point: &Point, answers: &[bool], chosen: f64) -> Candidate {
+/// The share of right answers.
+pub(super) fn share_right(answers: &[bool]) -> f64 {
+    right(answers) as f64 / answers.len().max(1) as f64
+}
+
+pub(super) fn candidate(point: &Point, answers: &[bool], chosen: f64) -> Candidate {
     let (n, correct) = (answers.len() as u64, right(answers));
     let interval = wilson(correct, n, Z_95);
     Candidate {
@@ -315,7 +341,7 @@ fn candidate(point: &Point, answers: &[bool], chosen: f64) -> Candidate {
     }
 }
 
-fn compare(pick: &[bool], other: &Answers<'_>) -> Comparison {
+pub(super) fn compare(pick: &[bool], other: &Answers<'_>) -> Comparison {
     let counts = PairedCounts::count(pick.iter().copied().zip(other.test.iter().copied()));
     let interval = newcombe_paired(counts, Z_95);
     Comparison {

@@ -4,12 +4,14 @@
 //! says which record belongs to which value. Not covered: how a point is loaded and run.
 
 mod best;
+mod consistency;
 mod order;
 
 #[cfg(test)]
 mod tests;
 
 pub use best::{Best, BestOptions, Candidate, Comparison, best};
+pub use consistency::{Consistency, Unlabelled};
 pub use order::{bisecting, grid_order};
 
 use crate::condition::Condition;
@@ -49,10 +51,20 @@ pub struct Sweep {
     pub limit: Option<usize>,
     /// Seed of questions and perturbations.
     pub seed: u64,
+    /// Answers to each question.
+    #[serde(default = "one")]
+    pub samples: u32,
+    /// Softmax temperature; 0 for the likeliest token always.
+    #[serde(default)]
+    pub temperature: f64,
     /// How questions are put: `auto`, `base` or `chat`.
     pub prompt_form: String,
     /// The points of the grid, the last variable varying fastest.
     pub points: Vec<Point>,
+}
+
+fn one() -> u32 {
+    1
 }
 
 /// One variable of a sweep.

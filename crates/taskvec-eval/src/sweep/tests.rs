@@ -27,6 +27,8 @@ fn sweep(values: &[f64]) -> Sweep {
         conditions: vec![Condition::Clean],
         limit: None,
         seed: 0,
+        samples: 1,
+        temperature: 0.0,
         prompt_form: "auto".to_owned(),
         points: values
             .iter()
@@ -90,7 +92,7 @@ const GRID: [f64; 5] = [-0.5, 0.0, 0.5, 1.0, 1.5];
 fn a_clear_peak_is_found_and_measured_on_other_questions() {
     let sweep = sweep(&GRID);
     let records = records(&sweep, 400, |a| 0.8 - (a - 0.5).abs() * 0.5);
-    let best = best(&sweep, &records, &BestOptions::default()).unwrap();
+    let best = best(&sweep, &records, None, &BestOptions::default()).unwrap();
     assert_eq!(best.pick, "a = 0.5");
     assert_eq!(best.validation_questions + best.test_questions, 400);
     assert!((150..250).contains(&best.validation_questions));
@@ -121,7 +123,7 @@ fn what_had_a_say_does_not_measure() {
     {
         record.score.correct = crate::division::Division::default().is_validation(record);
     }
-    let best = best(&sweep, &records, &options).unwrap();
+    let best = best(&sweep, &records, None, &options).unwrap();
     assert_eq!((best.pick.as_str(), best.test.accuracy), ("a = 1.5", 0.0));
     assert!(best.warnings[0].starts_with("`a = 1.5` is worse than `a = 1` on the test questions"));
 }
@@ -136,7 +138,7 @@ fn within_noise_of_one_is_said() {
             0.6 + f64::from(u8::from(a == 0.5)) * 0.02
         }
     });
-    let best = best(&sweep, &records, &BestOptions::default()).unwrap();
+    let best = best(&sweep, &records, None, &BestOptions::default()).unwrap();
     assert_eq!(best.pick, "a = 0.5");
     assert!(
         best.warnings[0].starts_with("`a = 0.5` is within noise of `a = 1`"),
@@ -151,10 +153,10 @@ fn within_noise_of_one_is_said() {
 fn of_equals_the_smallest_change_and_ends_are_suspicious() {
     let sweep = sweep(&[0.0, 0.5, 2.0]);
     let same = records(&sweep, 60, |_| 0.5);
-    let found = best(&sweep, &same, &BestOptions::default()).unwrap();
+    let found = best(&sweep, &same, None, &BestOptions::default()).unwrap();
     assert_eq!(found.pick, "a = 0");
     let rising = records(&sweep, 200, |a| 0.2 + 0.3 * a);
-    let found = best(&sweep, &rising, &BestOptions::default()).unwrap();
+    let found = best(&sweep, &rising, None, &BestOptions::default()).unwrap();
     assert_eq!(found.pick, "a = 2");
     let text = found.warnings.join("; ");
     assert!(
@@ -172,7 +174,7 @@ fn unfinished_sweeps_and_strange_tasks_are_refused() {
     let sweep = sweep(&GRID);
     let mut unfinished = records(&sweep, 50, |_| 0.5);
     unfinished.retain(|record| record.model != "a = 1" || record.doc_id != "d/7");
-    let error = best(&sweep, &unfinished, &BestOptions::default()).unwrap_err();
+    let error = best(&sweep, &unfinished, None, &BestOptions::default()).unwrap_err();
     assert_eq!(
         error.to_string(),
         "1 of 5 points of the sweep are not finished: `a = 1`"
@@ -181,9 +183,9 @@ fn unfinished_sweeps_and_strange_tasks_are_refused() {
         tasks: vec!["u".to_owned()],
         ..BestOptions::default()
     };
-    let error = best(&sweep, &unfinished, &options).unwrap_err();
+    let error = best(&sweep, &unfinished, None, &options).unwrap_err();
     assert_eq!(error.to_string(), "the sweep did not ask `u`: it asked `t`");
-    let error = best(&sweep, &[], &BestOptions::default()).unwrap_err();
+    let error = best(&sweep, &[], None, &BestOptions::default()).unwrap_err();
     assert!(error.to_string().starts_with("5 of 5 points"), "{error}");
 }
 
@@ -203,4 +205,82 @@ fn a_side_file_reads_back_and_damage_is_named() {
     let mut wild = written;
     wild.points[0].indices = vec![99];
     assert!(refused(&wild.to_json()).contains("`a = -0.5` has values that no variable has"));
+}
+
+/// Five answers to each question: at `value` so many of them are the same, whatever is right.
+fn drawn(sweep: &Sweep, n: usize, same: impl Fn(f64) -> usize) -> Vec<Record> {
+    let mut drawn = Vec::new();
+    for record in records(sweep, n, |_| 0.0) {
+        let point = sweep
+            .points
+            .iter()
+            .find(|point| point.model == record.model);
+        let value = sweep.values(point.unwrap()).next().unwrap().number;
+        for sample in 0..5 {
+            let mut record = record.clone();
+            record.sample = sample;
+            let is_same = (sample as usize) < same(value);
+            record.score.strict = Some(if is_same {
+                "7".to_owned()
+            } else {
+                sample.to_string()
+            });
+            drawn.push(record);
+        }
+    }
+    drawn
+}
+
+#[test]
+fn without_labels_the_most_consistent_point_is_chosen() {
+    let sweep = sweep(&[0.0, 0.5, 1.0]);
+    let records = records(&sweep, 200, |value| 0.3 + 0.3 * value);
+    let options = BestOptions::default();
+    // Consistency as accuracy has it, and then the other way round.
+    let alike = drawn(&sweep, 200, |value| 2 + (2.0 * value) as usize);
+    let found = best(&sweep, &records, Some(&alike), &options).unwrap();
+    let unlabelled = found.unlabelled.unwrap();
+    assert_eq!(
+        (found.pick.as_str(), unlabelled.pick.as_str()),
+        ("a = 1", "a = 1")
+    );
+    assert_eq!(unlabelled.rank_correlation, Some(1.0));
+    assert_eq!(unlabelled.against_labelled, None);
+    assert_eq!(unlabelled.questions, found.validation_questions);
+    let means: Vec<f64> = unlabelled.points.iter().map(|point| point.mean).collect();
+    for (mean, expected) in means.iter().zip([0.4, 0.6, 0.8]) {
+        assert!((mean - expected).abs() < 1e-12, "{means:?}");
+    }
+
+    let contrary = drawn(&sweep, 200, |value| 4 - (2.0 * value) as usize);
+    let found = best(&sweep, &records, Some(&contrary), &options).unwrap();
+    let unlabelled = found.unlabelled.unwrap();
+    assert_eq!(
+        (found.pick.as_str(), unlabelled.pick.as_str()),
+        ("a = 1", "a = 0")
+    );
+    assert_eq!(unlabelled.rank_correlation, Some(-1.0));
+    assert!(unlabelled.against_labelled.unwrap().ci_high < 0.0);
+    // Of equals the point that changes least.
+    let equal = drawn(&sweep, 200, |_| 3);
+    let found = best(&sweep, &records, Some(&equal), &options).unwrap();
+    let unlabelled = found.unlabelled.unwrap();
+    assert_eq!(
+        (unlabelled.pick.as_str(), unlabelled.rank_correlation),
+        ("a = 0", None)
+    );
+
+    let error = best(&sweep, &records, Some(&records), &options).unwrap_err();
+    assert!(
+        error.to_string().contains("one answer to some question"),
+        "{error}"
+    );
+    let half: Vec<Record> = alike[..alike.len() / 2].to_vec();
+    let error = best(&sweep, &records, Some(&half), &options).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("points of the sweep are not finished"),
+        "{error}"
+    );
 }

@@ -26,6 +26,10 @@ pub(crate) struct BestArgs {
     /// Share of the questions on which the point is chosen
     #[arg(long, value_name = "SHARE", default_value_t = 0.5, value_parser = share)]
     pub(crate) validation: f64,
+    /// Beside it, choose without looking at right answers, by self-consistency: the directory of the same sweep with several
+    /// answers to each question, `--samples 5 --temperature 0.7`
+    #[arg(long, value_name = "DIR")]
+    pub(crate) drawn: Option<PathBuf>,
     /// Seed of the division
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) seed: u64,

@@ -4,6 +4,7 @@ use clap::Args;
 
 use super::engine::EngineArgs;
 use super::questions::QuestionArgs;
+use super::sampling::SamplingArgs;
 use super::weights::{BindingArgs, ThreadArgs};
 
 /// Measure a model on benchmarks
@@ -17,6 +18,8 @@ pub(crate) struct EvalArgs {
     pub(crate) expression: Option<String>,
     #[command(flatten)]
     pub(crate) questions: QuestionArgs,
+    #[command(flatten)]
+    pub(crate) sampling: SamplingArgs,
     /// Keep a record of every sample in this file, or in a file in this directory; run again to resume
     #[arg(long, value_name = "PATH")]
     pub(crate) out: Option<PathBuf>,

@@ -22,6 +22,7 @@ pub(crate) mod questions;
 #[cfg(test)]
 mod reference;
 pub(crate) mod report;
+pub(crate) mod sampling;
 pub(crate) mod score;
 pub(crate) mod search;
 pub(crate) mod sft;

@@ -4,6 +4,7 @@ use clap::Args;
 
 use super::over::Over;
 use super::questions::QuestionArgs;
+use super::sampling::SamplingArgs;
 use super::weights::{BindingArgs, ThreadArgs};
 
 /// Measure an expression at many values of its coefficients
@@ -25,6 +26,8 @@ pub(crate) struct SweepArgs {
     pub(crate) over: Vec<Over>,
     #[command(flatten)]
     pub(crate) questions: QuestionArgs,
+    #[command(flatten)]
+    pub(crate) sampling: SamplingArgs,
     /// Directory for the records of every sample and for what was asked; run again to resume
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,

@@ -1,10 +1,13 @@
 use std::path::Path;
 
 use anyhow::Context;
-use taskvec_eval::run::RecordLog;
-use taskvec_eval::sweep::{self, Best, BestOptions, Comparison, RECORDS, SIDE_FILE, Sweep};
+use taskvec_eval::run::{Record, RecordLog};
+use taskvec_eval::sweep::{
+    self, Best, BestOptions, Comparison, RECORDS, SIDE_FILE, Sweep, Unlabelled,
+};
 
 use crate::args::best::BestArgs;
+use crate::failure::Refusal;
 use crate::printer::{Align, Printer, Table};
 
 pub(crate) fn run(arguments: &BestArgs, printer: &Printer) -> anyhow::Result<()> {
@@ -17,7 +20,12 @@ pub(crate) fn run(arguments: &BestArgs, printer: &Printer) -> anyhow::Result<()>
         seed: arguments.seed,
         ..BestOptions::default()
     };
-    let best = sweep::best(&sweep, &records, &options)?;
+    let drawn = arguments
+        .drawn
+        .as_deref()
+        .map(|path| drawn(path, &sweep))
+        .transpose()?;
+    let best = sweep::best(&sweep, &records, drawn.as_deref(), &options)?;
     best.warnings
         .iter()
         .for_each(|warning| printer.warn(warning));
@@ -25,6 +33,20 @@ pub(crate) fn run(arguments: &BestArgs, printer: &Printer) -> anyhow::Result<()>
         return printer.json(&best);
     }
     print(&best, printer)
+}
+
+/// The records of the same sweep with several answers to each question.
+fn drawn(directory: &Path, sweep: &Sweep) -> anyhow::Result<Vec<Record>> {
+    let other = read(&directory.join(SIDE_FILE), Sweep::parse)?;
+    if (&other.expression, &other.bindings) != (&sweep.expression, &sweep.bindings) {
+        return Err(Refusal::OtherRecords {
+            directory: directory.display().to_string(),
+            what: "sweep".to_owned(),
+            expression: other.expression,
+        }
+        .into());
+    }
+    read(&directory.join(RECORDS), RecordLog::parse)
 }
 
 /// Reads a file and what is in it.
@@ -82,9 +104,50 @@ fn print(best: &Best, printer: &Printer) -> anyhow::Result<()> {
         text.push_str(&against(comparison));
     }
     printer.data(format_args!("\n{}", printer.wrapped(&text)))?;
+    if let Some(unlabelled) = &best.unlabelled {
+        print_unlabelled(unlabelled, printer)?;
+    }
     printer.data("\nTest questions of every task and condition")?;
     printer.table(&Table::from(&best.report.overview()))?;
     printer.data(format_args!("\n{}", best.expression))
+}
+
+fn print_unlabelled(unlabelled: &Unlabelled, printer: &Printer) -> anyhow::Result<()> {
+    printer.data("\nWithout labels, by self-consistency")?;
+    let mut table = Table::new([
+        ("point", Align::Left),
+        ("agreement %", Align::Right),
+        ("95 % interval", Align::Right),
+    ]);
+    for point in &unlabelled.points {
+        table.row([
+            point.model.clone(),
+            format!("{:.1}", 100.0 * point.mean),
+            format!(
+                "{:.1} to {:.1}",
+                100.0 * point.ci_low,
+                100.0 * point.ci_high
+            ),
+        ]);
+    }
+    printer.table(&table)?;
+    let mut text = format!(
+        "{}: chosen by how often answers to the same question agree, on {} questions. On the test questions it has {:.1} % \
+         right.",
+        unlabelled.pick,
+        unlabelled.questions,
+        100.0 * unlabelled.test.accuracy,
+    );
+    match &unlabelled.against_labelled {
+        Some(comparison) => text.push_str(&against(comparison)),
+        None => text.push_str(" Labels choose the same point."),
+    }
+    if let Some(correlation) = unlabelled.rank_correlation {
+        text.push_str(&format!(
+            " Over the points, agreement and accuracy have a rank correlation of {correlation:.2}."
+        ));
+    }
+    printer.data(format_args!("\n{}", printer.wrapped(&text)))
 }
 
 fn against(comparison: &Comparison) -> String {

@@ -52,6 +52,7 @@ pub(crate) fn run(arguments: &EvalArgs, printer: &Printer) -> anyhow::Result<()>
         },
         ..RunOptions::greedy(ready.form)
     };
+    let options = arguments.sampling.apply(options);
     let _farewell = records.as_ref().map(|path| {
         Farewell::set(format!(
             "interrupted: finished samples are kept in `{}`; run the same command to go on",

@@ -218,6 +218,10 @@ fn sweep_command(sweep: &Sweep) -> String {
     if let Some(limit) = sweep.limit {
         command.push_str(&format!(" --limit {limit}"));
     }
+    if sweep.temperature > 0.0 {
+        let (samples, temperature) = (sweep.samples, sweep.temperature);
+        command.push_str(&format!(" --samples {samples} --temperature {temperature}"));
+    }
     command.push_str(" --out DIR");
     command
 }

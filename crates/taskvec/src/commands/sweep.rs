@@ -69,6 +69,7 @@ pub(crate) fn run(arguments: &SweepArgs, printer: &Printer) -> anyhow::Result<()
             },
             ..RunOptions::greedy(model::prompt_form(&model, arguments.questions.prompt_form))
         };
+        let options = arguments.sampling.apply(options);
         let mut engine = model::engine(model, arguments.threads)?;
         engine_name = engine.describe();
         let records = eval::evaluate(&mut engine, &subject, &cells, &options, &mut log, printer)?;
@@ -176,6 +177,8 @@ fn describe(arguments: &SweepArgs, named: &Named, cells: &[Cell]) -> anyhow::Res
         conditions: arguments.questions.conditions.clone(),
         limit: arguments.questions.limit,
         seed: arguments.questions.seed,
+        samples: arguments.sampling.samples.get(),
+        temperature: arguments.sampling.temperature.unwrap_or(0.0),
         prompt_form: arguments
             .questions
             .prompt_form

@@ -223,3 +223,42 @@ fn reports_of_nothing_and_over_something() {
     assert_eq!(text(&here, "r.jsonl"), "{}\n{}\n");
     refused(&here, "best r", 1, &["cannot read `r/sweep.json`"]);
 }
+
+#[test]
+fn answers_are_drawn_and_choose_without_labels() {
+    let here = Workplace::new();
+    let draw = "sweep 'micro:target + a*(micro:grpo - micro:sft)' --over a=0:1:0.5 --tasks micro-chat --limit 12 \
+                --samples 3 --temperature 0.7 --out drawn";
+    stdout(&here, SWEEP);
+    stdout(&here, draw);
+    let records = text(&here, "drawn/records.jsonl");
+    assert_eq!(records.lines().count(), 3 * 12 * 3);
+    // Drawn again, they are the same.
+    let half: String = records
+        .lines()
+        .take(50)
+        .flat_map(|line| [line, "\n"])
+        .collect();
+    std::fs::write(here.path("drawn/records.jsonl"), half).unwrap();
+    stdout(&here, draw);
+    assert_eq!(text(&here, "drawn/records.jsonl"), records);
+    let chosen = stdout(&here, "best s --drawn drawn");
+    assert!(
+        chosen.contains("Without labels, by self-consistency"),
+        "{chosen}"
+    );
+    let refused = here.run("best s --drawn s");
+    assert!(refused.contains("one answer to some question"), "{refused}");
+    for (arguments, expected) in [
+        ("--samples 3", "--temperature"),
+        ("--temperature 0", "a number above 0"),
+        ("--temperature nan", "a number above 0"),
+        ("--samples 0 --temperature 1", "0"),
+    ] {
+        let refused = here.run(&format!("eval micro:target --tasks micro-chat {arguments}"));
+        assert!(
+            refused.contains("exit code 2") && refused.contains(expected),
+            "{refused}"
+        );
+    }
+}

@@ -273,6 +273,8 @@ fn sweep(a: &[f64], b: &[f64]) -> (Sweep, Vec<Record>) {
         conditions: vec![Condition::Clean, Condition::Adversarial],
         limit: Some(60),
         seed: 0,
+        samples: 1,
+        temperature: 0.0,
         prompt_form: "auto".to_owned(),
         points,
     };
