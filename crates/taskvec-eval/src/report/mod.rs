@@ -7,6 +7,7 @@
 mod build;
 mod conclusion;
 mod figure;
+mod html;
 mod inspection;
 mod model_index;
 pub mod page;

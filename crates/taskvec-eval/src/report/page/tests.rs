@@ -470,7 +470,7 @@ fn every_number_shown_is_the_datas() {
             let text = &span[span.find('>').unwrap() + 1..span.find("</span>").unwrap()];
             let value = data.pointer(attribute("data-from")).unwrap();
             let expected = value.as_f64().map_or("–".to_owned(), |value| {
-                html::shown(value, attribute("data-as")).unwrap()
+                crate::report::html::shown(value, attribute("data-as")).unwrap()
             });
             assert_eq!(
                 text.replace("&lt;", "<"),
