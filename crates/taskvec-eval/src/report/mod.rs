@@ -14,6 +14,7 @@ pub mod page;
 pub(crate) mod render;
 mod robustness;
 mod table;
+pub mod training;
 mod visible;
 
 #[cfg(test)]

@@ -17,4 +17,5 @@ mod tests;
 pub use evaluate::{Cell, Progress, RunOptions, Subject, cells, evaluate};
 pub use log::RecordLog;
 pub use read::read_records;
+pub(crate) use record::hexadecimal;
 pub use record::{Record, Request, prompt_hash};

@@ -4,6 +4,9 @@
 //! A page is a template of its own between `head.html` and `foot.html`, with figures by `macros.html`. What is particular
 //! to a kind of page lives with it.
 
+#[cfg(test)]
+pub(super) mod reading;
+
 use super::Figure;
 use super::figure::palette;
 use super::render::{self, p_value, percent, points};
