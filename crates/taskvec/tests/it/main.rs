@@ -21,6 +21,7 @@ mod scales;
 mod score;
 mod study;
 mod sweep;
+mod training_report;
 mod trust;
 mod usage;
 mod weights;
