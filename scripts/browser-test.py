@@ -3,8 +3,8 @@
 Usage: browser-test.py DIRECTORY, with the interpreter that browser-env.sh prints. For each *.html, at the width of a phone
 and of a desk, light and dark: no console message, no request, nothing wider than the screen, no serious or critical fault
 that axe-core finds, and no script of a model's that ran. Then the filters of the answers are used and their counts are
-compared with the data in the page. With TASKVEC_SCREENSHOTS set, pictures are left beside the pages. Exit code 1 where
-anything is wrong.
+compared with the data in the page; a page of training has a table of completions instead. With
+TASKVEC_SCREENSHOTS set, pictures are left beside the pages. Exit code 1 where anything is wrong.
 """
 
 import json
@@ -89,6 +89,18 @@ def use(page, where):
         fault(where, f"{page.locator('#list > li').count()} of {total} are listed in the end")
 
 
+def read(page, where):
+    """A page of training: the completions in its table are those of its data, as text."""
+    data = json.loads(page.locator("#data").text_content())
+    known = {(str(sample["step"]), sample["prompt"]) for run in data["runs"] for sample in run["samples"]}
+    rows = page.locator(".completions tbody tr")
+    for cells in rows.evaluate_all("rows => rows.map(row => [...row.cells].map(cell => cell.textContent))"):
+        if (cells[0], cells[1]) not in known or not cells[2]:
+            fault(where, f"a completion that the data does not have: {cells}")
+    if known and not rows.count():
+        fault(where, "no completion is shown")
+
+
 def save(page, where, directory):
     for kind in ["svg", "csv"]:
         button = page.locator(f"button[data-save={kind}]").first
@@ -134,7 +146,7 @@ def main():
                         page.screenshot(path=directory / f"{path.stem}-{width}-{scheme}.png", full_page=True)
                     look(page, where)
                     if (width, scheme) == (1280, "light"):
-                        use(page, where)
+                        (use if page.locator("#cell").count() else read)(page, where)
                         save(page, where, directory)
                         page.emulate_media(media="print")
                         page.pdf(path=directory / f"{path.stem}.pdf", format="A4")

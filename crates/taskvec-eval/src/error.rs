@@ -328,6 +328,34 @@ pub enum Error {
     /// Records files without a single record.
     #[error("there are no records to report")]
     NothingToReport,
+    /// A line of a training run's files that is none of a trainer's.
+    #[error("line {line} of `{}`: {problem}", path.display())]
+    TrainingLine {
+        /// The file.
+        path: PathBuf,
+        /// Counted from 1.
+        line: usize,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A training run that has made no step.
+    #[error("`{}` has no step of training", path.display())]
+    NoSteps {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Training runs that measure different things.
+    #[error("`{one}` is a run of `{one_command}` and `{other}` one of `{other_command}`")]
+    MixedTraining {
+        /// A run.
+        one: String,
+        /// What trained it.
+        one_command: &'static str,
+        /// A run of the other kind.
+        other: String,
+        /// What trained that.
+        other_command: &'static str,
+    },
     /// A file that is no inspection of a vector by group.
     #[error("`{}` is no inspection that a report can show: {problem}", path.display())]
     Inspection {
@@ -508,6 +536,14 @@ impl Error {
             Self::NothingToReport => Some(
                 "name a record file of `taskvec eval --out`, or a directory with one".to_owned(),
             ),
+            Self::TrainingLine { .. } => Some(
+                "such files are written by `taskvec sft` and `taskvec grpo`, a JSON object with `step` on each line"
+                    .to_owned(),
+            ),
+            Self::NoSteps { .. } => Some("report it once a step is made".to_owned()),
+            Self::MixedTraining { .. } => {
+                Some("what they measure differs: make a page of each kind".to_owned())
+            }
             Self::Inspection { .. } => {
                 Some("make it with `taskvec inspect EXPR --json`, without `--by tensor`".to_owned())
             }

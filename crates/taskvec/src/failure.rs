@@ -179,6 +179,24 @@ pub(crate) enum Refusal {
         /// The file.
         path: String,
     },
+    /// A training run and records for one page.
+    #[error(
+        "`{training}` is a training run and `{records}` is none: a report shows one or the other"
+    )]
+    TrainingBesideRecords {
+        /// The training run.
+        training: String,
+        /// What is none.
+        records: String,
+    },
+    /// A flag about records beside a training run.
+    #[error("`{flag}` is about answers, and `{training}` is a training run")]
+    NotOfTraining {
+        /// The flag.
+        flag: &'static str,
+        /// The training run.
+        training: String,
+    },
     /// Names given beside a mergekit file, which names its models itself.
     #[error("`--let` says nothing about `{file}`: a mergekit file names its models itself")]
     NamesBesideFile {
@@ -264,6 +282,11 @@ impl Refusal {
             }
             Self::OtherSweep { .. } | Self::OtherStudy { .. } | Self::OtherRecords { .. } => Some("pass another directory with `--out`".to_owned()),
             Self::NotAReport { .. } => Some("pass another path with `-o`".to_owned()),
+            Self::TrainingBesideRecords { .. } => Some("make a page of each".to_owned()),
+            Self::NotOfTraining { .. } => Some(
+                "leave it out; `taskvec eval EXPR --out RUN` asks the trained model, and `taskvec report RUN` shows that"
+                    .to_owned(),
+            ),
             Self::ForeignReport { .. } => Some("pass another path with `--out`".to_owned()),
             Self::NotAsRecorded { .. } => Some(
                 "write it again from the recorded expression; where a parent was moved, say where with `--let NAME=REF`"
@@ -291,6 +314,8 @@ impl Refusal {
             | Self::NoCondition { .. }
             | Self::NamesBesideFile { .. }
             | Self::NothingToDraw { .. }
+            | Self::TrainingBesideRecords { .. }
+            | Self::NotOfTraining { .. }
             | Self::VariableTwice { .. }
             | Self::NoVariable { .. }
             | Self::SmallestDtypeOfSeveral

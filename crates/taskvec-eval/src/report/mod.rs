@@ -7,12 +7,14 @@
 mod build;
 mod conclusion;
 mod figure;
+mod html;
 mod inspection;
 mod model_index;
 pub mod page;
 pub(crate) mod render;
 mod robustness;
 mod table;
+pub mod training;
 mod visible;
 
 #[cfg(test)]

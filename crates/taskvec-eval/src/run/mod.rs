@@ -18,5 +18,6 @@ mod tests;
 pub use evaluate::{Cell, Progress, RunOptions, Subject, cells, evaluate, open_samples};
 pub use log::RecordLog;
 pub use read::read_records;
+pub(crate) use record::hexadecimal;
 pub use record::{Record, Request, prompt_hash};
 pub use recorded::Recorded;

@@ -8,11 +8,12 @@ use clap::{Args, ValueEnum};
     before_help = "Example: a page of one run\n  \
                    taskvec eval 'micro:target' --tasks micro-chat --limit 20 --out run\n  \
                    taskvec report run -o report.html",
-    after_help = "RUN is a record file of `taskvec eval --out`, a directory with one, or the directory of `taskvec sweep` or `taskvec search`. The \
-                  page holds every answer and fetches nothing."
+    after_help = "RUN is a record file of `taskvec eval --out`, a directory with one, or the directory of `taskvec sweep`, `search` or `study`; or the \
+                  directory NAME.training of `taskvec sft` or `taskvec grpo`, of which several are compared. The page holds \
+                  every answer, or every step, and fetches nothing."
 )]
 pub(crate) struct ReportArgs {
-    /// Record files, or directories with them
+    /// Record files, or directories with them; or directories of training
     #[arg(value_name = "RUN", required = true)]
     pub(crate) runs: Vec<PathBuf>,
     /// File to write; an older report is replaced, no other file is [default: standard output]

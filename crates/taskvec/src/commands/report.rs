@@ -1,9 +1,12 @@
+mod training;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use anyhow::Context;
 use taskvec_core::{ContentHash, Expression};
-use taskvec_eval::report::{Inspection, Page, PageOptions, Run};
+use taskvec_eval::report::training::LEGEND;
+use taskvec_eval::report::{Figure, Inspection, Page, PageOptions, Run};
 use taskvec_eval::run::{Record, RecordLog};
 use taskvec_eval::search::{self, Finished, Outcome, Search};
 use taskvec_eval::study;
@@ -17,9 +20,20 @@ use crate::printer::Printer;
 /// What every page of ours has in it and hardly a file of somebody else's.
 const MARK: &str = "<meta name=\"generator\" content=\"taskvec ";
 
+/// A report as it is written.
+struct Rendered {
+    figures: Vec<Figure>,
+    text: String,
+}
+
 pub(crate) fn run(arguments: &ReportArgs, printer: &Printer) -> anyhow::Result<()> {
+    training::check(arguments)?;
     if let Some(path) = &arguments.output {
         check_destination(path, arguments.format)?;
+    }
+    // One is enough: training and records do not go together.
+    if arguments.runs.iter().any(|path| training::is_run(path)) {
+        return training::run(arguments, printer);
     }
     let runs = arguments
         .runs
@@ -42,25 +56,33 @@ pub(crate) fn run(arguments: &ReportArgs, printer: &Printer) -> anyhow::Result<(
         },
     )?;
     page.data().notes.iter().for_each(|note| printer.warn(note));
+    let rendered = Rendered {
+        figures: page.figures(),
+        text: match arguments.format {
+            Format::Html => page.to_html(),
+            Format::Markdown => page.to_markdown(),
+            Format::ModelIndex => page.to_model_index(),
+        },
+    };
+    publish(arguments, rendered, printer)
+}
+
+/// Writes a report where it was asked for.
+fn publish(arguments: &ReportArgs, rendered: Rendered, printer: &Printer) -> anyhow::Result<()> {
     if let Some(directory) = &arguments.figures {
-        write_figures(directory, &page)?;
+        write_figures(directory, &rendered.figures)?;
         printer.note(format_args!(
             "{} figures are in {}",
-            page.figures().len(),
+            rendered.figures.len(),
             directory.display()
         ));
     }
-    let text = match arguments.format {
-        Format::Html => page.to_html(),
-        Format::Markdown => page.to_markdown(),
-        Format::ModelIndex => page.to_model_index(),
-    };
     match &arguments.output {
         Some(path) => {
-            super::write_whole(path, &text)?;
+            super::write_whole(path, &rendered.text)?;
             printer.data(path.display())
         }
-        None => printer.data(text.trim_end()),
+        None => printer.data(rendered.text.trim_end()),
     }
 }
 
@@ -126,7 +148,8 @@ fn check_destination(path: &Path, format: Format) -> anyhow::Result<()> {
             let is_ours = match format {
                 Format::Html => text.contains(MARK),
                 Format::Markdown => {
-                    text.starts_with("# ") && text.contains("Wilson's 95 % interval")
+                    text.starts_with("# ")
+                        && (text.contains("Wilson's 95 % interval") || text.contains(LEGEND))
                 }
                 Format::ModelIndex => text.starts_with("model-index:\n"),
             };
@@ -143,9 +166,9 @@ fn check_destination(path: &Path, format: Format) -> anyhow::Result<()> {
     }
 }
 
-fn write_figures(directory: &Path, page: &Page) -> anyhow::Result<()> {
+fn write_figures(directory: &Path, figures: &[Figure]) -> anyhow::Result<()> {
     super::make_directory(directory)?;
-    for figure in page.figures() {
+    for figure in figures {
         for (extension, text) in [("svg", &figure.wide), ("csv", &figure.csv)] {
             super::write_whole(&directory.join(format!("{}.{extension}", figure.id)), text)?;
         }

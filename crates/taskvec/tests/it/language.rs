@@ -123,6 +123,13 @@ fn supervised_fine_tuning_from_a_file_resumes_and_finishes() {
     assert_eq!(here.names(), ["data.jsonl", "tuned", "tuned.training"]);
     let metrics = fs::read_to_string(here.path("tuned.training/metrics.jsonl")).unwrap();
     assert_eq!(metrics.lines().count(), 3);
+    let report = here.output("report tuned.training --format markdown");
+    assert!(report.status.success(), "{}", here.rendered(&report));
+    let table = String::from_utf8(report.stdout).unwrap();
+    assert!(
+        table.contains("3 steps, 0 to 2.") && table.contains("| Loss "),
+        "{table}"
+    );
     let provenance = json(&fs::read(here.path("tuned/taskvec.json")).unwrap());
     assert_eq!(provenance["expression"], "sft(micro:base)");
     assert!(

@@ -22,6 +22,7 @@ mod score;
 mod search;
 mod study;
 mod sweep;
+mod training_report;
 mod trust;
 mod usage;
 mod weights;

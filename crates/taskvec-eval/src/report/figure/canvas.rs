@@ -115,6 +115,16 @@ impl Scale {
         Self { values, pixels }
     }
 
+    /// Its first pixel.
+    pub(super) fn low(&self) -> f64 {
+        self.pixels.0
+    }
+
+    /// Its last pixel.
+    pub(super) fn high(&self) -> f64 {
+        self.pixels.1
+    }
+
     /// The pixel of a value.
     pub(super) fn at(&self, value: f64) -> f64 {
         let (low, high) = self.values;

@@ -9,11 +9,13 @@ mod curve;
 mod heat_map;
 mod importance;
 pub(crate) mod palette;
+mod traces;
 
 pub(crate) use bars::bars;
 pub(crate) use curve::{Series, curve};
 pub(crate) use heat_map::{Measure, heat_map};
 pub(crate) use importance::importance;
+pub(crate) use traces::{Measured, Sheet, Trace, traces};
 
 /// Width of a figure on a page, in CSS pixels.
 const WIDE: f64 = 720.0;

@@ -6,7 +6,7 @@
 //! - What models wrote is shown as text and never interpreted, whatever it is.
 //! - Every number is read from the data that the page carries ([`PageData`]), which holds every sample.
 //!
-//! Not covered: records of training.
+//! Not covered: training, which [`super::training`] shows.
 
 mod data;
 mod figures;

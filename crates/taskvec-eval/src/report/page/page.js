@@ -2,9 +2,7 @@
 (() => {
   const read = (id) => JSON.parse(document.getElementById(id).textContent);
   const data = read("data");
-  const csv = read("csv");
   const byId = (id) => document.getElementById(id);
-  document.documentElement.classList.add("scripts");
 
   // Text becomes text nodes only: whatever a model wrote, nothing here can turn it into markup.
   const element = (name, className, ...children) => {
@@ -32,37 +30,6 @@
     nodes.push(plain);
     return nodes.filter((node) => node !== "");
   };
-
-  // Saving figures.
-  const save = (name, type, text) => {
-    const link = element("a");
-    link.href = URL.createObjectURL(new Blob([text], { type }));
-    link.download = name;
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 10000);
-  };
-  document.addEventListener("click", (event) => {
-    const button = event.target.closest("button[data-save]");
-    if (!button) return;
-    const id = button.dataset.figure;
-    if (button.dataset.save === "csv") {
-      save(`${id}.csv`, "text/csv", csv[id]);
-    } else {
-      const drawing = byId(id).querySelector("svg").cloneNode(true);
-      drawing.removeAttribute("class");
-      save(`${id}.svg`, "image/svg+xml", new XMLSerializer().serializeToString(drawing));
-    }
-  });
-
-  // Folded tables are printed too.
-  let folded = [];
-  addEventListener("beforeprint", () => {
-    folded = [...document.querySelectorAll("details:not([open])")];
-    for (const details of folded) details.open = true;
-  });
-  addEventListener("afterprint", () => {
-    for (const details of folded) details.open = false;
-  });
 
   // Answers.
   const OUTCOMES = [

@@ -4,6 +4,7 @@ use super::*;
 use crate::condition::Condition;
 use crate::error::Error;
 use crate::generator::{Finish, Sampling};
+use crate::report::html::reading::{HOSTILE, embedded, numbers, prose};
 use crate::report::{Found, Group, Report};
 use crate::run::{Request, prompt_hash};
 use crate::statistics::{PairedCounts, Z_95, holm, mcnemar_exact, newcombe_paired, wilson};
@@ -11,16 +12,6 @@ use crate::study::Recipe;
 use crate::sweep::{Point, Sweep, Value, Variable};
 use crate::task::{PromptForm, Protocol, Registry, SampleScore, Selection};
 use std::collections::BTreeMap;
-
-/// What a hostile model answers, and is asked.
-const HOSTILE: [&str; 6] = [
-    "<script>window.hostile = 1</script>",
-    "</script><script>window.hostile = 2</script>",
-    "<img src=x onerror=\"window.hostile = 3\">",
-    "\u{0}\u{1b}[31m \u{202e}desrever\u{2066}",
-    "{{ 7 * 7 }} {% raw %} ${window.hostile = 4} <!-- ]]>",
-    "</title></style><svg onload='window.hostile = 5'>",
-];
 
 /// Answers of a model of a certain skill, from 0 to 1, to the questions of two tasks.
 fn records(model: &str, skill: f64, limit: usize) -> Vec<Record> {
@@ -293,47 +284,6 @@ fn swept() -> Page {
     .unwrap()
 }
 
-/// The JSON in the script element of that id.
-fn embedded(html: &str, id: &str) -> serde_json::Value {
-    let opening = format!("<script type=\"application/json\" id=\"{id}\">");
-    let start = html.find(&opening).unwrap() + opening.len();
-    let end = start + html[start..].find("</script>").unwrap();
-    serde_json::from_str(&html[start..end]).unwrap()
-}
-
-/// Everything between script, style and SVG elements, tags taken out, spans of numbers replaced by a mark.
-fn prose(html: &str) -> String {
-    let mut text = html.to_owned();
-    for (opening, closing) in [
-        ("<script", "</script>"),
-        ("<style", "</style>"),
-        ("<svg", "</svg>"),
-        ("<span class=\"n\"", "</span>"),
-        ("<code", "</code>"),
-        ("<pre", "</pre>"),
-        ("<bdi", "</bdi>"),
-    ] {
-        while let Some(start) = text.find(opening) {
-            let end = start + text[start..].find(closing).unwrap() + closing.len();
-            text.replace_range(start..end, " ");
-        }
-    }
-    let mut plain = String::new();
-    let mut is_tag = false;
-    for character in text.chars() {
-        match character {
-            '<' => {
-                is_tag = true;
-                plain.push(' ');
-            }
-            '>' => is_tag = false,
-            _ if !is_tag => plain.push(character),
-            _ => {}
-        }
-    }
-    plain.replace("&#x27;", "’")
-}
-
 #[test]
 fn every_number_is_recomputed_from_the_samples_in_the_page() {
     for page in [study(), swept(), searched()] {
@@ -464,25 +414,7 @@ fn every_number_shown_is_the_datas() {
     for page in [study(), swept()] {
         let html = page.to_html();
         let data = embedded(&html, "data");
-        let mut count = 0;
-        for span in html.split("<span class=\"n\" ").skip(1) {
-            let attribute = |name: &str| {
-                let start = span.find(&format!("{name}=\"")).unwrap() + name.len() + 2;
-                &span[start..start + span[start..].find('"').unwrap()]
-            };
-            let text = &span[span.find('>').unwrap() + 1..span.find("</span>").unwrap()];
-            let value = data.pointer(attribute("data-from")).unwrap();
-            let expected = value.as_f64().map_or("–".to_owned(), |value| {
-                html::shown(value, attribute("data-as")).unwrap()
-            });
-            assert_eq!(
-                text.replace("&lt;", "<"),
-                expected,
-                "{}",
-                attribute("data-from")
-            );
-            count += 1;
-        }
+        let count = numbers(&html);
         assert!(count > 80, "{count} numbers");
         // Digits outside are those of names, of the method and of counts of things that the page lists.
         let mut words: Vec<String> = Vec::new();
@@ -831,8 +763,14 @@ fn pages_work_in_a_browser() {
     let temporary = tempfile::tempdir().unwrap();
     let directory = kept.unwrap_or_else(|| temporary.path().to_owned());
     std::fs::create_dir_all(&directory).unwrap();
-    for (name, page) in [("study", study()), ("sweep", swept())] {
-        std::fs::write(directory.join(format!("{name}.html")), page.to_html()).unwrap();
+    let (rewarded, taught) = crate::report::training::tests::pages();
+    for (name, html) in [
+        ("study", study().to_html()),
+        ("sweep", swept().to_html()),
+        ("training-grpo", rewarded.to_html()),
+        ("training-sft", taught.to_html()),
+    ] {
+        std::fs::write(directory.join(format!("{name}.html")), html).unwrap();
     }
     let output = std::process::Command::new(python.trim())
         .arg(scripts.join("browser-test.py"))
