@@ -196,7 +196,7 @@ fn a_name_becomes_rules() {
     let found = parse("target + a*reason/a")
         .with_rules("a", &rules, &Coefficient::one())
         .unwrap();
-    let numbers = "{\"layers.0-1.mlp\": 0.5, \"a\\\"b\": -1/3, else: 1}";
+    let numbers = "{\"layers.0-1.mlp\": 0.5, \"a\\\"b\": -(1/3), else: 1}";
     assert_eq!(
         found.to_string(),
         format!("target + {numbers}*reason/{numbers}")

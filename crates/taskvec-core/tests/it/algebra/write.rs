@@ -55,6 +55,7 @@ fn a_model_is_a_directory_like_its_templates() {
     assert_eq!(
         names,
         [
+            "README.md",
             "config.json",
             "model-00001-of-00002.safetensors",
             "model-00002-of-00002.safetensors",
@@ -109,6 +110,7 @@ fn a_vector_comes_back_as_a_vector() {
     assert_eq!(
         names,
         [
+            "README.md",
             "taskvec.json",
             "vector-00001-of-00002.safetensors",
             "vector-00002-of-00002.safetensors",
