@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
 
 use crate::method::TensorPattern;
-use crate::statistics::{Group, Module};
+use crate::statistics::{Group, LayerName, Module, NetworkPart};
 
 /// Tensors that share a coefficient.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,28 +25,9 @@ pub struct TensorGroup {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Place {
     Embedding,
-    Band(u32, Part),
+    Band(u32, NetworkPart),
     Head,
     Other,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Part {
-    Attention,
-    Mlp,
-    Norm,
-    Other,
-}
-
-impl Part {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Attention => "attention",
-            Self::Mlp => "mlp",
-            Self::Norm => "norm",
-            Self::Other => "other",
-        }
-    }
 }
 
 /// Consecutive layers, as equal in number as can be.
@@ -112,22 +93,17 @@ pub fn partition<'a>(
 
 fn place(name: &str, bands: Bands) -> Place {
     let Group { layer, module } = Group::of(name);
-    let part = match module {
-        Module::AttentionQuery
-        | Module::AttentionKey
-        | Module::AttentionValue
-        | Module::AttentionOutput
-        | Module::Attention => Part::Attention,
-        Module::Mlp => Part::Mlp,
-        Module::Norm => Part::Norm,
-        Module::Embedding | Module::LmHead | Module::Other => Part::Other,
+    let part = match NetworkPart::of(name) {
+        // Those of the model lie outside its layers.
+        NetworkPart::Embedding => NetworkPart::Other,
+        part => part,
     };
     match (layer, module) {
         (Some(layer), _) => Place::Band(bands.of(layer), part),
         (None, Module::Embedding) => Place::Embedding,
         (None, Module::LmHead) => Place::Head,
         // What normalises the last layer's output is as late as a norm can be.
-        (None, Module::Norm) => Place::Band(bands.count - 1, Part::Norm),
+        (None, Module::Norm) => Place::Band(bands.count - 1, NetworkPart::Norm),
         (None, _) => Place::Other,
     }
 }
@@ -185,13 +161,10 @@ fn pattern(wanted: &BTreeSet<&str>, all: &BTreeSet<&str>, bands: Bands) -> Strin
 fn windows(name: &str, bands: Bands) -> Vec<String> {
     let mut parts: Vec<String> = name.split('.').map(str::to_owned).collect();
     let mut number = None;
-    if let Some(layer) = Group::of(name).layer {
-        let text = layer.to_string();
-        // The first number with that value behind the name of a list is the one that `Group` read.
-        number = parts.iter().position(|part| *part == text);
-        if let Some(at) = number {
-            parts[at] = bands.range(bands.of(layer));
-        }
+    if let Some(of) = LayerName::of(name) {
+        let at = of.before.matches('.').count();
+        parts[at] = bands.range(bands.of(of.layer));
+        number = Some(at);
     }
     let mut windows = vec![name.to_owned()];
     for from in 0..parts.len() {

@@ -117,14 +117,6 @@ pub(crate) enum Refusal {
         /// The expression.
         expression: String,
     },
-    /// A directory that another sweep is kept in.
-    #[error("`{directory}` holds a sweep of `{expression}`")]
-    OtherSweep {
-        /// The directory.
-        directory: String,
-        /// What was swept there.
-        expression: String,
-    },
     /// Records that say nothing of what is to be written.
     #[error("`{path}` has no results of `{expression}` with these weights")]
     NoResults {
@@ -280,7 +272,7 @@ impl Refusal {
             Self::NothingToSearch { .. } => {
                 Some("`taskvec inspect` shows where a vector is zero".to_owned())
             }
-            Self::OtherSweep { .. } | Self::OtherStudy { .. } | Self::OtherRecords { .. } => Some("pass another directory with `--out`".to_owned()),
+            Self::OtherStudy { .. } | Self::OtherRecords { .. } => Some("pass another directory with `--out`".to_owned()),
             Self::NotAReport { .. } => Some("pass another path with `-o`".to_owned()),
             Self::TrainingBesideRecords { .. } => Some("make a page of each".to_owned()),
             Self::NotOfTraining { .. } => Some(

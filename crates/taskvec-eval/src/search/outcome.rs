@@ -5,6 +5,7 @@ use super::{Group, Search};
 use crate::division::{Division, Part};
 use crate::error::{Error, Result};
 use crate::report::Report;
+use crate::report::render::points;
 use crate::run::Record;
 use crate::statistics::{PairedCounts, Z_95, holm, mcnemar_exact, newcombe_paired, wilson};
 use crate::sweep::Value;
@@ -416,7 +417,6 @@ fn measured(shown: &[&str], records: &[Record], division: &Division) -> Vec<Reco
 }
 
 fn warnings(search: &Search, walk: &Walk, outcome: &Outcome) -> Vec<String> {
-    let points = |value: f64| format!("{:+.1}", 100.0 * value).replace("-0.0", "+0.0");
     let mut warnings = Vec::new();
     let left_out = walk.left_out.iter().flatten().count();
     if left_out < search.groups.len() {

@@ -41,6 +41,18 @@ impl PairedCounts {
         self.both + self.only_first + self.only_second + self.neither
     }
 
+    /// Share that the first gets right; 0 where there are no documents.
+    #[must_use]
+    pub fn first_accuracy(&self) -> f64 {
+        (self.both + self.only_first) as f64 / self.n().max(1) as f64
+    }
+
+    /// Share that the second gets right; 0 where there are no documents.
+    #[must_use]
+    pub fn second_accuracy(&self) -> f64 {
+        (self.both + self.only_second) as f64 / self.n().max(1) as f64
+    }
+
     /// Accuracy of the first less accuracy of the second; 0 where there are no documents.
     #[must_use]
     pub fn difference(&self) -> f64 {

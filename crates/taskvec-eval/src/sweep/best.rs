@@ -10,6 +10,7 @@ use crate::division::Division;
 use crate::error::{Error, Result};
 use crate::random::Random;
 use crate::report::Report;
+use crate::report::render::points;
 use crate::run::Record;
 use crate::statistics::{PairedCounts, Z_95, mcnemar_exact, newcombe_paired, wilson};
 use serde::{Deserialize, Serialize};
@@ -405,7 +406,6 @@ fn effects(
 }
 
 fn warnings(sweep: &Sweep, pick: &Point, best: &Best) -> Vec<String> {
-    let points = |value: f64| format!("{:+.1}", 100.0 * value).replace("-0.0", "+0.0");
     let mut warnings = Vec::new();
     let is_one = sweep.values(pick).all(|value| value.number == 1.0);
     match &best.against_one {

@@ -269,8 +269,9 @@ fn keep_description(directory: &Path, sweep: &Sweep) -> anyhow::Result<()> {
         Ok(bytes) => {
             let earlier = Sweep::parse(&path, &bytes)?;
             if (&earlier.expression, &earlier.bindings) != (&sweep.expression, &sweep.bindings) {
-                return Err(Refusal::OtherSweep {
+                return Err(Refusal::OtherRecords {
                     directory: directory.display().to_string(),
+                    what: "sweep".to_owned(),
                     expression: earlier.expression,
                 }
                 .into());
