@@ -118,6 +118,7 @@ mod tests {
         let completion = |finish, text: &str| Completion {
             text: text.to_owned(),
             token_count: 9,
+            mean_log_probability: None,
             finish,
         };
         assert_eq!(
