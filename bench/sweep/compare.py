@@ -19,6 +19,7 @@ import argparse
 import importlib.util
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -133,7 +134,7 @@ def beside_checkpoints(arguments, folder, of_points):
     """Seconds of mergekit, seconds of the harness, and where scores differ."""
     models, tasks = folder / "models", folder / "tasks"
     tasks.mkdir()
-    subprocess.run([arguments.taskvec, "-q", "micro", "export", "--out", models], check=True)
+    subprocess.run([arguments.taskvec, "-q", "micro", "export", "--out", models], check=True, stdout=subprocess.DEVNULL)
     names = harness_tasks(tasks, next(iter(of_points.values())))
     program = mergekit(arguments)
     environment = os.environ | QUIET | {"HF_DATASETS_CACHE": str(folder / "cache")}
@@ -143,6 +144,9 @@ def beside_checkpoints(arguments, folder, of_points):
         merged, results = folder / f"merged-{label}", folder / f"results-{label}"
         (folder / f"{label}.yml").write_text(recipe(value, models))
         merging += timed([program, folder / f"{label}.yml", merged, "--quiet"], env=environment)
+        # mergekit saves the tokenizer anew and leaves out the chat template.
+        for name in ("tokenizer_config.json", "tokenizer.json", "special_tokens_map.json"):
+            shutil.copy(models / "target" / name, merged / name)
         asking += timed([Path(sys.executable).with_name("lm_eval"), "run", "--model", "hf", "--model_args",
                          f"pretrained={merged},dtype=float32", "--device", "cpu", "--tasks", ",".join(names), "--include_path",
                          tasks, "--apply_chat_template", "--batch_size", arguments.batch, "--output_path", results],

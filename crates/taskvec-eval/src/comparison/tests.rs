@@ -1,12 +1,17 @@
 use super::*;
 use crate::error::Error;
 use crate::generator::Message;
-use crate::run::{Record, RecordLog, fixture, read_records};
+use crate::run::{Record, RecordLog, fixture, prompt_hash, read_records};
 use crate::task::SampleScore;
 
 fn record(model: &str, document: usize, sample: u32, correct: bool) -> Record {
+    let prompt = Prompt::Text(format!("Q: {document}?\nA:"));
     let record = fixture::record(model, "sums", &format!("sums/{document}"), correct);
     Record {
+        prompt_sha256: prompt_hash(&prompt),
+        prompt,
+        engine: "scripted".to_owned(),
+        task_version: "1.0".to_owned(),
         sample,
         completion: format!(" {model} says {correct}"),
         token_count: 3,
