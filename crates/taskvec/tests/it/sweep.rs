@@ -129,6 +129,19 @@ fn sweeps_that_make_no_sense() {
     let sweep = |rest: &str| format!("sweep {rest} --tasks micro-chat --out s");
     refused(
         &here,
+        &sweep("'micro:target + a*(micro:grpo - micro:sft)' --over a=0.5,1 --limit 0"),
+        1,
+        &["error: task `micro-chat` gave no questions: the limit is 0"],
+    );
+    assert!(!here.path("s").exists());
+    refused(
+        &here,
+        "best s",
+        1,
+        &["error: `s` holds no sweep", "hint: make one with"],
+    );
+    refused(
+        &here,
         &sweep("'micro:target + (micro:grpo - micro:sft)' --over a=0:1:0.5"),
         2,
         &[
@@ -221,7 +234,7 @@ fn reports_of_nothing_and_over_something() {
     );
     // A reader mends nothing.
     assert_eq!(text(&here, "r.jsonl"), "{}\n{}\n");
-    refused(&here, "best r", 1, &["cannot read `r/sweep.json`"]);
+    refused(&here, "best r", 1, &["`r` holds no sweep"]);
 }
 
 #[test]
@@ -245,6 +258,11 @@ fn answers_are_drawn_and_choose_without_labels() {
     let chosen = stdout(&here, "best s --drawn drawn");
     assert!(
         chosen.contains("Without labels, by self-consistency"),
+        "{chosen}"
+    );
+    let chosen = stdout(&here, "best s --perplexity");
+    assert!(
+        chosen.contains("Without labels, by perplexity") && !chosen.contains("self-consistency"),
         "{chosen}"
     );
     let refused = here.run("best s --drawn s");
