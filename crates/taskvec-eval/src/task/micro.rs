@@ -30,12 +30,12 @@ pub struct MicroBenchmark {
 }
 
 impl MicroBenchmark {
-    /// The task, its programs run by the judge of `resources`.
+    /// The task, its programs run by `resources.micro_judge`.
     #[must_use]
     pub fn new(task: MicroTask, resources: &Resources) -> Self {
         Self {
             task,
-            judge: resources.judge.clone(),
+            judge: resources.micro_judge.clone(),
         }
     }
 
@@ -243,8 +243,10 @@ impl MultipleChoice for MicroBenchmark {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::generator::Likelihood;
+    use crate::generator::{Finish, Likelihood};
     use crate::micro::{Solution, Split};
+    use crate::task::Judgement;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     fn benchmark(task: MicroTask) -> MicroBenchmark {
         MicroBenchmark::new(task, &Resources::default())
@@ -373,6 +375,87 @@ mod tests {
             (Some("sea"), Some("longer"))
         );
         assert_eq!(task.continuations(&document, PromptForm::Chat)[3], " river");
+    }
+
+    /// Passes what returns the doubled number, and counts.
+    #[derive(Default)]
+    struct Doubling(AtomicUsize);
+
+    impl Judge for Doubling {
+        fn judge(
+            &self,
+            program: &Program<'_>,
+        ) -> std::result::Result<Judgement, Box<dyn std::error::Error + Send + Sync + 'static>>
+        {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            assert_eq!(program.entry_point, "f");
+            assert!(
+                program
+                    .test
+                    .starts_with("def check(candidate):\n    assert")
+            );
+            let passed = ["def f(x): return 2*x", "def f(x): return x+x"].contains(&program.text);
+            Ok(Judgement {
+                passed,
+                outcome: String::new(),
+            })
+        }
+    }
+
+    #[test]
+    fn programs_are_right_where_the_judge_says_so() {
+        let judge = Arc::new(Doubling::default());
+        let task = MicroBenchmark::new(
+            MicroTask::Code,
+            &Resources {
+                micro_judge: Some(judge.clone()),
+                ..Resources::default()
+            },
+        );
+        task.ready().unwrap();
+        assert_eq!(task.metric(), Metric::PassAtOne);
+        let document = task
+            .documents(&Selection {
+                limit: Some(1),
+                ..Selection::test()
+            })
+            .unwrap()
+            .remove(0);
+        let score = |text: &str| {
+            let completion = Completion {
+                text: text.to_owned(),
+                token_count: 9,
+                finish: Finish::EndOfSequence,
+            };
+            let runs = judge.0.load(Ordering::Relaxed);
+            let score = Generative::score(&task, &document, &completion).unwrap();
+            let runs = judge.0.load(Ordering::Relaxed) - runs;
+            (score.correct, score.flexible_correct, runs)
+        };
+        // Another way of writing the function is as right; the reference itself is nothing special.
+        for right in ["2*x", "x+x"] {
+            let text = format!("First {right}. The answer is def f(x): return {right}.");
+            assert_eq!(score(&text), (true, true, 1), "{text}");
+        }
+        assert_eq!(
+            score(&format!("The answer is {}.", document.reference)),
+            (false, false, 1)
+        );
+        assert_eq!(score("def f(x): return x+x"), (false, true, 1));
+        assert_eq!(
+            score("The answer is def f(x): return 2*x. Or def f(x): return x."),
+            (true, false, 2)
+        );
+        // No program, nothing to run.
+        assert_eq!(score("First x+4. The answer is"), (false, false, 0));
+        assert_eq!(score("The answer is 7."), (false, false, 1));
+    }
+
+    #[test]
+    fn programs_need_a_judge() {
+        let error = benchmark(MicroTask::Code).ready().unwrap_err();
+        assert!(matches!(error, Error::NoJudge { task } if task == "micro-code"));
+        assert!(benchmark(MicroTask::Gsm).ready().is_ok());
     }
 
     #[test]

@@ -15,6 +15,7 @@ pub(super) fn registry(data: Option<&Path>) -> Registry {
     Registry::with_resources(&Resources {
         data: data.map(Path::to_owned),
         judge: Some(Arc::new(SandboxJudge::new(Limits::humaneval()))),
+        micro_judge: Some(Arc::new(SandboxJudge::new(Limits::micro_code()))),
     })
 }
 

@@ -20,6 +20,8 @@ pub struct Resources {
     pub data: Option<PathBuf>,
     /// Who runs generated programs.
     pub judge: Option<Arc<dyn super::Judge>>,
+    /// Who runs those of `micro-code`, which need less.
+    pub micro_judge: Option<Arc<dyn super::Judge>>,
 }
 
 /// Every embedded question.
