@@ -57,12 +57,12 @@ fn solve(item: &Item) -> String {
             let (mut factor, mut term) = (1, 0);
             for sentence in sentences.iter().filter(|sentence| sentence.ends_with('.')) {
                 match words_of(sentence).last().expect("words") {
+                    "plus" if sentence.starts_with("Start with x") => term = number(sentence),
                     "plus" => term += number(sentence),
                     "minus" => term -= number(sentence),
                     "times" => {
                         (factor, term) = (factor * number(sentence), term * number(sentence))
                     }
-                    "x" => {}
                     _ => panic!("unread sentence `{sentence}`"),
                 }
             }
@@ -71,12 +71,7 @@ fn solve(item: &Item) -> String {
             } else {
                 format!("{factor}*")
             };
-            let term = if term == 0 {
-                String::new()
-            } else {
-                format!("+{term}")
-            };
-            format!("def f(x): return {factor}x{term}")
+            format!("def f(x): return {factor}x+{term}")
         }
         "date_understanding" => {
             let mut day = 0;
@@ -199,8 +194,10 @@ fn steps_of_a_function_end_in_it() {
         let steps = item.steps.as_deref().expect("steps");
         let (steps, answer) = steps.split_once(" The answer is ").expect("an answer");
         assert_eq!(steps.matches('.').count(), item.difficulty as usize);
-        let last = steps.rsplit(' ').next().expect("a step");
-        assert_eq!(answer, format!("def f(x): return {last}"));
+        let (_, last) = steps.rsplit_once('=').expect("an equation");
+        let sum = format!("x+{}", last.trim_end_matches('.'));
+        assert!(answer.starts_with("def f(x): return "), "{answer}");
+        assert!(answer.ends_with(&format!("{sum}.")), "{answer}");
         let test = item.test.expect("a test");
         assert_eq!(test.matches("assert candidate").count(), 4, "{test}");
     }

@@ -5,7 +5,7 @@ use anyhow::Context;
 use taskvec_core::Bindings;
 use taskvec_eval::run::RecordLog;
 use taskvec_eval::study::Recipe;
-use taskvec_eval::{Registry, Report, Task};
+use taskvec_eval::{Registry, Report};
 
 use super::eval::Document;
 use super::model::{Fingerprint, Fingerprints};
