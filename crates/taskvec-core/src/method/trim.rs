@@ -112,9 +112,6 @@ impl StreamingMethod for Trim {
     ) {
         let selected = self.largest(tensor, known).selected();
         let keeps = matches!(self.action, Action::Keep { .. });
-        for ((index, value), output) in (block.offset..).zip(block.operands[0]).zip(output) {
-            let kept = selected.contains(key(*value), index) == keeps;
-            *output = if kept { *value } else { 0.0 };
-        }
+        selected.keep(block.offset, block.operands[0], keeps, output);
     }
 }
