@@ -27,6 +27,17 @@ pub enum Error {
         /// What the sweep asked.
         asked: Vec<String>,
     },
+    /// A condition that a sweep did not ask under.
+    #[error(
+        "the sweep did not ask under `{condition}`: it asked under {}",
+        names(asked)
+    )]
+    ConditionNotSwept {
+        /// What was asked for.
+        condition: Condition,
+        /// What the sweep asked.
+        asked: Vec<Condition>,
+    },
     /// A task that is not asked under this condition.
     #[error(
         "task `{task}` has no condition `{condition}`: it has {}",
@@ -169,7 +180,7 @@ pub enum Error {
         task: String,
     },
     /// Nothing was selected, so there is nothing to measure.
-    #[error("task `{task}` gave no documents: the limit is {limit:?}")]
+    #[error("task `{task}` gave no questions{}", limit.map_or_else(String::new, |limit| format!(": the limit is {limit}")))]
     NoDocuments {
         /// The task.
         task: String,
@@ -396,6 +407,14 @@ pub enum Error {
         /// The sweep's expression.
         sweep: String,
     },
+    /// Answers whose engine did not say how likely they were, or that are choices and not text.
+    #[error("an answer of `{model}` to `{task}` does not say how likely its tokens were")]
+    NoLogProbabilities {
+        /// The point's label.
+        model: String,
+        /// The task.
+        task: String,
+    },
     /// Points that have not answered the questions that others have.
     #[error(
         "{} of {points} points of the sweep are not finished: {}",
@@ -532,7 +551,9 @@ impl Error {
             Self::AmbiguousSample { .. } => {
                 Some("report one run at a time, or give the models different names".to_owned())
             }
-            Self::UnknownModel { .. } | Self::TaskNotSwept { .. } => None,
+            Self::UnknownModel { .. } | Self::TaskNotSwept { .. } | Self::ConditionNotSwept { .. } => {
+                None
+            }
             Self::NothingToReport => Some(
                 "name a record file of `taskvec eval --out`, or a directory with one".to_owned(),
             ),
@@ -554,6 +575,11 @@ impl Error {
             Self::StudyFile { .. } => Some("make it with `taskvec study`".to_owned()),
             Self::OneAnswer { .. } => Some(
                 "draw several: the same `taskvec sweep` with `--samples 5 --temperature 0.7` and another `--out`".to_owned(),
+            ),
+            Self::NoLogProbabilities { .. } => Some(
+                "perplexity is of text that was generated in this process: leave multiple choice out with `--tasks`, and sweep \
+                 again with another `--out` where the records are older than the field `mean_log_probability`"
+                    .to_owned(),
             ),
             Self::SweepIncomplete { .. } => {
                 Some("run the same `taskvec sweep` again to finish it".to_owned())

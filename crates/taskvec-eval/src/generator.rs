@@ -148,12 +148,15 @@ pub enum Finish {
 }
 
 /// What a model answered.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Completion {
     /// The generated text alone, without prompt, stop string or end-of-sequence text.
     pub text: String,
     /// Tokens generated, the end-of-sequence token included.
     pub token_count: usize,
+    /// Mean over these tokens of ln p under the model's own distribution, at temperature 1 and with nothing cut off, however
+    /// they were drawn; `None` where the engine does not say.
+    pub mean_log_probability: Option<f64>,
     /// Why it ended.
     pub finish: Finish,
 }

@@ -101,6 +101,12 @@ pub(crate) enum Refusal {
     /// `--dtype auto` for several outputs, each of which might need another.
     #[error("`--dtype auto` chooses the type of one output, and several are to be written")]
     SmallestDtypeOfSeveral,
+    /// A directory that `best` was to choose in.
+    #[error("`{directory}` holds no sweep")]
+    NoSweep {
+        /// The directory.
+        directory: String,
+    },
     /// A variable of a sweep that something else has the name of.
     #[error("`{name}` is {}", if *is_bound { "a checkpoint and a coefficient" } else { "given values twice" })]
     VariableTwice {
@@ -249,6 +255,7 @@ impl Refusal {
             Self::NotAModel { .. } => {
                 Some("add the vector to a model: `target + 0.5*vector`".to_owned())
             }
+            Self::NoSweep { .. } => Some("make one with `taskvec sweep EXPR --over … --out DIR`".to_owned()),
             Self::VariableTwice { .. } => Some("give each coefficient a name of its own".to_owned()),
             Self::NoVariable { name, .. } => {
                 Some(format!("write it where it counts, as in `target + {name}*vector`"))

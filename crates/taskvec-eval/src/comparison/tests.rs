@@ -1,42 +1,26 @@
 use super::*;
 use crate::error::Error;
-use crate::generator::{Finish, Message, Sampling};
-use crate::run::{Record, RecordLog, Request, prompt_hash, read_records};
-use crate::task::{Metric, SampleScore};
+use crate::generator::Message;
+use crate::run::{Record, RecordLog, fixture, prompt_hash, read_records};
+use crate::task::SampleScore;
 
 fn record(model: &str, document: usize, sample: u32, correct: bool) -> Record {
     let prompt = Prompt::Text(format!("Q: {document}?\nA:"));
+    let record = fixture::record(model, "sums", &format!("sums/{document}"), correct);
     Record {
-        model: model.to_owned(),
-        expression: format!("\"{model}\""),
-        fingerprint: model.to_owned(),
-        engine: "scripted".to_owned(),
-        task: "sums".to_owned(),
-        task_version: "1.0".to_owned(),
-        metric: Metric::ExactMatch,
-        condition: Condition::Clean,
-        doc_id: format!("sums/{document}"),
-        kind: String::new(),
-        sample,
-        seed: 0,
         prompt_sha256: prompt_hash(&prompt),
         prompt,
-        request: Request::Generate {
-            max_new_tokens: 8,
-            stop: Vec::new(),
-            sampling: Sampling::greedy(),
-        },
+        engine: "scripted".to_owned(),
+        task_version: "1.0".to_owned(),
+        sample,
         completion: format!(" {model} says {correct}"),
-        finish: Some(Finish::EndOfSequence),
         token_count: 3,
-        log_probabilities: Vec::new(),
         reference: document.to_string(),
         score: SampleScore {
-            correct,
-            flexible_correct: correct,
             strict: correct.then(|| document.to_string()),
-            flexible: None,
+            ..record.score.clone()
         },
+        ..record
     }
 }
 

@@ -75,6 +75,7 @@ pub fn score_completions(
         let completion = Completion {
             text: cut(&entry.completion, &stop).to_owned(),
             token_count: 0,
+            mean_log_probability: None,
             finish: Finish::Stop,
         };
         let score = protocol.score(document, &completion)?;

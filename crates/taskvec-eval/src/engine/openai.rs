@@ -209,6 +209,7 @@ impl OpenAi {
             return Ok(Completion {
                 text: String::new(),
                 token_count: 0,
+                mean_log_probability: None,
                 finish: Finish::Length,
             });
         }

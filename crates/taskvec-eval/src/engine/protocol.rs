@@ -207,6 +207,7 @@ pub(super) fn completion(
     Ok(Completion {
         text: text[..cut.unwrap_or(text.len())].to_owned(),
         token_count,
+        mean_log_probability: None,
         finish,
     })
 }

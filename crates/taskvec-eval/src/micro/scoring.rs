@@ -156,6 +156,7 @@ mod tests {
         let completion = |finish, text: &str| Completion {
             text: text.to_owned(),
             token_count: 9,
+            mean_log_probability: None,
             finish,
         };
         assert_eq!(

@@ -2,8 +2,9 @@
 
 use super::*;
 use crate::error::Error;
-use crate::generator::{Finish, Prompt, Sampling};
-use crate::run::{Record, Request, prompt_hash};
+use crate::generator::Finish;
+use crate::run::Record;
+use crate::run::fixture::record;
 use crate::statistics::{Z_95, wilson};
 use crate::task::SampleScore;
 
@@ -16,42 +17,21 @@ fn records(
 ) -> Vec<Record> {
     (0..n)
         .map(|index| {
-            let prompt = Prompt::Text(format!("Q{index}"));
+            let record = record(model, "micro-gsm", &format!("doc/{index}"), right(index));
             Record {
-                model: model.to_owned(),
                 expression: format!("the {model}"),
-                fingerprint: model.to_owned(),
-                engine: "made up".to_owned(),
-                task: "micro-gsm".to_owned(),
-                task_version: "1.0".to_owned(),
-                metric: Metric::ExactMatch,
                 condition,
-                doc_id: format!("doc/{index}"),
-                kind: String::new(),
-                sample: 0,
-                seed: 0,
-                prompt_sha256: prompt_hash(&prompt),
-                prompt,
-                request: Request::Generate {
-                    max_new_tokens: 4,
-                    stop: Vec::new(),
-                    sampling: Sampling::greedy(),
-                },
-                completion: String::new(),
                 finish: Some(if index == 0 {
                     Finish::Length
                 } else {
                     Finish::EndOfSequence
                 }),
                 token_count: 10,
-                log_probabilities: Vec::new(),
-                reference: String::new(),
                 score: SampleScore {
-                    correct: right(index),
                     flexible_correct: true,
-                    strict: None,
-                    flexible: None,
+                    ..record.score.clone()
                 },
+                ..record
             }
         })
         .collect()

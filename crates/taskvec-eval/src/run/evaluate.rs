@@ -111,7 +111,7 @@ pub fn evaluate(
     for cell in cells {
         let task = &*cell.task;
         task.ready()?;
-        let documents = documents(cell, options)?;
+        let documents = documents(cell, &options.selection)?;
         let samples = Samples::plan(
             &generator.describe(),
             subject,
@@ -155,7 +155,7 @@ pub fn open_samples(
 ) -> Result<usize> {
     let mut open = 0;
     for cell in cells {
-        let documents = documents(cell, options)?;
+        let documents = documents(cell, &options.selection)?;
         open += Samples::plan(engine, subject, &*cell.task, &documents, options, log)
             .open
             .len();
@@ -163,10 +163,15 @@ pub fn open_samples(
     Ok(open)
 }
 
-fn documents(cell: &Cell, options: &RunOptions) -> Result<Vec<Document>> {
+/// The questions of a cell, at least one.
+///
+/// # Errors
+///
+/// Those of [`Task::documents`]; [`Error::NoDocuments`].
+pub fn documents(cell: &Cell, selection: &Selection) -> Result<Vec<Document>> {
     let selection = Selection {
         condition: cell.condition,
-        ..options.selection
+        ..*selection
     };
     let documents = cell.task.documents(&selection)?;
     if documents.is_empty() {

@@ -161,6 +161,7 @@ impl<'a> Ledger<'a> {
                         completion: completion.text.clone(),
                         finish: Some(completion.finish),
                         token_count: completion.token_count,
+                        mean_log_probability: completion.mean_log_probability.map(four_decimals),
                         score: protocol.score(document, completion)?,
                         ..draft
                     })
@@ -249,6 +250,10 @@ impl<'a> Ledger<'a> {
             source,
         })
     }
+}
+
+fn four_decimals(number: f64) -> f64 {
+    (number * 1e4).round() / 1e4
 }
 
 /// The record of a multiple-choice sample.

@@ -5,6 +5,8 @@
 //! Not covered: how a model is loaded, and several models at once.
 
 mod evaluate;
+#[cfg(test)]
+pub(crate) mod fixture;
 mod ledger;
 mod log;
 mod read;
@@ -15,7 +17,7 @@ mod sample;
 #[cfg(test)]
 mod tests;
 
-pub use evaluate::{Cell, Progress, RunOptions, Subject, cells, evaluate, open_samples};
+pub use evaluate::{Cell, Progress, RunOptions, Subject, cells, documents, evaluate, open_samples};
 pub use log::RecordLog;
 pub use read::read_records;
 pub(crate) use record::hexadecimal;

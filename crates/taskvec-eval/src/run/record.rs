@@ -65,6 +65,10 @@ pub struct Record {
     pub finish: Option<Finish>,
     /// Tokens generated or scored.
     pub token_count: usize,
+    /// Mean of ln p over the tokens of a completion, to four decimals: how a batch is put together changes what comes after
+    /// them. Nothing for multiple choice, and where the engine does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mean_log_probability: Option<f64>,
     /// Summed log-probability of each continuation; empty for completions.
     pub log_probabilities: Vec<f64>,
     /// The reference answer.

@@ -75,6 +75,7 @@ impl Samples {
                     completion: String::new(),
                     finish: None,
                     token_count: 0,
+                    mean_log_probability: None,
                     log_probabilities: Vec::new(),
                     reference: document.reference.clone(),
                     score: SampleScore {

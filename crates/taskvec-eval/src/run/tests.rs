@@ -84,6 +84,7 @@ impl Generator for Scripted {
             let completion = Completion {
                 text,
                 token_count: 7,
+                mean_log_probability: Some(-0.123_456),
                 finish: Finish::EndOfSequence,
             };
             on_done(index, &completion);

@@ -6,6 +6,7 @@
 //! is loaded and run, and which tensors are a group.
 
 mod outcome;
+mod tables;
 mod walk;
 
 #[cfg(test)]

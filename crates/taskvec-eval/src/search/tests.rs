@@ -1,9 +1,8 @@
 //! Searches over made-up models.
 
 use super::*;
-use crate::generator::{Finish, Prompt, Sampling};
-use crate::run::{Record, Request};
-use crate::task::{Metric, SampleScore};
+use crate::run::Record;
+use crate::run::fixture::record;
 use std::cell::RefCell;
 
 fn number(text: &str) -> Coefficient {
@@ -177,36 +176,13 @@ fn records(
 ) -> Vec<Record> {
     let division = search.division();
     let record = |place: &Place, index: usize| Record {
-        model: search.label(place),
         expression: search.expression_at(place).unwrap().to_string(),
-        fingerprint: search.label(place),
-        engine: "made up".to_owned(),
-        task: "t".to_owned(),
-        task_version: "1".to_owned(),
-        metric: Metric::ExactMatch,
-        condition: Condition::Clean,
-        doc_id: format!("d/{index}"),
-        kind: String::new(),
-        sample: 0,
-        seed: 0,
-        prompt_sha256: String::new(),
-        prompt: Prompt::Text(String::new()),
-        request: Request::Generate {
-            max_new_tokens: 1,
-            stop: Vec::new(),
-            sampling: Sampling::greedy(),
-        },
-        completion: String::new(),
-        finish: Some(Finish::Stop),
-        token_count: 1,
-        log_probabilities: Vec::new(),
-        reference: String::new(),
-        score: SampleScore {
-            correct: right(place, index),
-            flexible_correct: false,
-            strict: None,
-            flexible: None,
-        },
+        ..record(
+            &search.label(place),
+            "t",
+            &format!("d/{index}"),
+            right(place, index),
+        )
     };
     let records = RefCell::new(Vec::new());
     let walk = walk::<()>(&search.space(), &mut |place, _| {

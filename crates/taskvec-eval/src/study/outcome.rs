@@ -26,6 +26,9 @@ pub struct Outcome {
     pub target: Option<String>,
     /// The seed.
     pub seed: u64,
+    /// The command that does it again, its `--out` apart; nothing in a file that is older than this field.
+    #[serde(default)]
+    pub again: Option<String>,
     /// The tasks of `questions.tasks`, groups resolved.
     pub tasks: Vec<String>,
     /// The tasks of `questions.unchanged`, groups resolved.

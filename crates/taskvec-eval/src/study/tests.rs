@@ -2,6 +2,7 @@ use super::*;
 use crate::condition::Condition;
 use crate::report::{Report, Table};
 use crate::run::Record;
+use crate::run::fixture::record;
 use std::path::Path;
 
 const MICRO: &str = include_str!(concat!(
@@ -21,6 +22,7 @@ fn outcome(recipe: &str) -> Outcome {
         taskvec: "0.1.0".to_owned(),
         target: None,
         seed: 0,
+        again: None,
         tasks: recipe.questions.tasks.clone(),
         unchanged: recipe.questions.unchanged.clone(),
         recipe,
@@ -30,20 +32,14 @@ fn outcome(recipe: &str) -> Outcome {
 /// A model's answers to ten questions, of which it has the named ones right.
 fn records(model: &str, task: &str, condition: Condition, right: &[usize]) -> Vec<Record> {
     (0..10)
-        .map(|question| {
-            let is_right = right.contains(&question);
-            serde_json::from_value(serde_json::json!({
-                "model": model, "expression": model, "fingerprint": "f", "engine": "made up",
-                "task": task, "task_version": "1", "metric": "exact_match", "condition": condition,
-                "doc_id": question.to_string(), "kind": "", "sample": 0, "seed": 0,
-                "prompt_sha256": "", "prompt": {"text": ""},
-                "request": {"generate": {"max_new_tokens": 1, "stop": [], "sampling":
-                    {"temperature": 0.0, "top_k": null, "top_p": 1.0, "seed": 0}}},
-                "completion": "", "finish": "stop", "token_count": 1, "log_probabilities": [],
-                "reference": "", "correct": is_right, "flexible_correct": is_right, "strict": null,
-                "flexible": null,
-            }))
-            .unwrap()
+        .map(|question| Record {
+            condition,
+            ..record(
+                model,
+                task,
+                &question.to_string(),
+                right.contains(&question),
+            )
         })
         .collect()
 }

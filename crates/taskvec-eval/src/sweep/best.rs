@@ -3,7 +3,7 @@
 //! The questions are divided ([`Division`]): on one part the point is chosen, on the other, which had no say, it is
 //! measured.
 
-use super::consistency::{Unlabelled, unlabelled};
+use super::unlabelled::{Criterion, Unlabelled, unlabelled};
 use super::{Point, Sweep};
 use crate::condition::Condition;
 use crate::division::Division;
@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// The version of [`Best`]'s JSON form.
-const SCHEMA_VERSION: u32 = 1;
+const SCHEMA_VERSION: u32 = 2;
 
 /// How to choose.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,6 +28,8 @@ pub struct BestOptions {
     pub condition: Condition,
     /// Share of the questions on which the point is chosen, between 0 and 1.
     pub validation: f64,
+    /// Whether a point is chosen by perplexity too.
+    pub perplexity: bool,
     /// How often the choice is repeated on questions drawn with replacement.
     pub resamples: usize,
     /// Seed of the division and of the resampling.
@@ -40,6 +42,7 @@ impl Default for BestOptions {
             tasks: Vec::new(),
             condition: Condition::Clean,
             validation: 0.5,
+            perplexity: false,
             resamples: 2_000,
             seed: 0,
         }
@@ -74,8 +77,8 @@ pub struct Best {
     pub against_zero: Option<Comparison>,
     /// The pick against all coefficients 1, on the test questions.
     pub against_one: Option<Comparison>,
-    /// What self-consistency chooses, where answers were drawn.
-    pub unlabelled: Option<Unlabelled>,
+    /// What is chosen without labels: by self-consistency where answers were drawn, by perplexity where that was asked for.
+    pub unlabelled: Vec<Unlabelled>,
     /// Every task and condition of the sweep on the test questions: the pick, coefficients 0 and 1.
     pub report: Report,
     /// What the reader should know before relying on the pick.
@@ -123,13 +126,16 @@ pub(super) struct Answers<'a> {
     pub(super) test: Vec<bool>,
 }
 
-/// Chooses a point of `sweep` from its `records`, and beside it, where `drawn` has several answers of each point to each
-/// question, another one without looking at what is right.
+/// Chooses a point of `sweep` from its `records`, and beside it, without looking at what is right, another one by
+/// self-consistency where `drawn` has several answers of each point to each question, and one by perplexity, of the answers in
+/// `drawn` where there are any, where `options` ask for it.
 ///
 /// # Errors
 ///
-/// [`Error::TaskNotSwept`] for a task that the sweep did not ask, [`Error::SweepIncomplete`] where points have not
-/// answered the same questions, [`Error::OneAnswer`] where `drawn` has one answer of each, [`Error::NoDocuments`] where a part is empty, and those of [`Report::build`].
+/// [`Error::TaskNotSwept`] and [`Error::ConditionNotSwept`] for what the sweep did not ask, [`Error::SweepIncomplete`] where points have not
+/// answered the same questions, [`Error::OneAnswer`] where `drawn` has one answer of each, [`Error::NoLogProbabilities`] where
+/// perplexity is asked for and an answer does not have its own, [`Error::NoDocuments`] where a part is empty, and those of
+/// [`Report::build`].
 pub fn best(
     sweep: &Sweep,
     records: &[Record],
@@ -144,6 +150,12 @@ pub fn best(
         return Err(Error::TaskNotSwept {
             name: name.clone(),
             asked: sweep.tasks.clone(),
+        });
+    }
+    if !sweep.conditions.contains(&options.condition) {
+        return Err(Error::ConditionNotSwept {
+            condition: options.condition,
+            asked: sweep.conditions.clone(),
         });
     }
     let is_counted =
@@ -179,17 +191,22 @@ pub fn best(
         })
         .collect();
     let picked = &all[pick];
-    let unlabelled = drawn
-        .map(|drawn| {
-            let division = options.division();
-            let drawn: Vec<&Record> = drawn
-                .iter()
-                .filter(is_counted)
-                .filter(|record| division.is_validation(record))
-                .collect();
-            unlabelled(sweep, &all, pick, &drawn, options.seed)
-        })
-        .transpose()?;
+    let division = options.division();
+    let seen: Vec<&Record> = drawn
+        .unwrap_or(records)
+        .iter()
+        .filter(is_counted)
+        .filter(|record| division.is_validation(record))
+        .collect();
+    let criteria = [
+        (Criterion::SelfConsistency, drawn.is_some()),
+        (Criterion::Perplexity, options.perplexity),
+    ];
+    let unlabelled = criteria
+        .into_iter()
+        .filter(|(_, is_wanted)| *is_wanted)
+        .map(|(criterion, _)| unlabelled(sweep, &all, pick, criterion, &seen, options.seed))
+        .collect::<Result<_>>()?;
     let against = |number: f64| {
         let other = sweep
             .point_at(number)
@@ -392,13 +409,16 @@ fn effects(
             shown.push(&other.model);
         }
     }
-    let records: Vec<Record> = shown
+    let shown = sweep
+        .points
         .iter()
-        .rev()
+        .map(|point| point.model.as_str())
+        .filter(|it| shown.contains(it));
+    let records: Vec<Record> = shown
         .flat_map(|model| {
             records
                 .iter()
-                .filter(move |record| record.model == *model && !division.is_validation(record))
+                .filter(move |record| record.model == model && !division.is_validation(record))
                 .cloned()
         })
         .collect();

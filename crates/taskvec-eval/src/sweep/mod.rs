@@ -6,13 +6,14 @@
 mod best;
 mod consistency;
 mod order;
+mod unlabelled;
 
 #[cfg(test)]
 mod tests;
 
 pub use best::{Best, BestOptions, Candidate, Comparison, best};
-pub use consistency::{Consistency, Unlabelled};
 pub use order::{bisecting, grid_order};
+pub use unlabelled::{Criterion, Judged, Unlabelled};
 
 use crate::condition::Condition;
 use crate::error::{Error, Result};

@@ -2,9 +2,8 @@
 
 use super::*;
 use crate::condition::Condition;
-use crate::generator::{Finish, Prompt, Sampling};
-use crate::run::{Record, Request};
-use crate::task::{Metric, SampleScore};
+use crate::run::Record;
+use crate::run::fixture::record;
 
 fn sweep(values: &[f64]) -> Sweep {
     Sweep {
@@ -49,37 +48,10 @@ fn records(sweep: &Sweep, n: usize, skill: impl Fn(f64) -> f64) -> Vec<Record> {
         let value = sweep.values(point).next().unwrap().number;
         for index in 0..n {
             let hardness = (index * 7_919 % n) as f64 / n as f64;
+            let is_right = hardness < skill(value);
             records.push(Record {
-                model: point.model.clone(),
                 expression: point.expression.clone(),
-                fingerprint: point.model.clone(),
-                engine: "made up".to_owned(),
-                task: "t".to_owned(),
-                task_version: "1".to_owned(),
-                metric: Metric::ExactMatch,
-                condition: Condition::Clean,
-                doc_id: format!("d/{index}"),
-                kind: String::new(),
-                sample: 0,
-                seed: 0,
-                prompt_sha256: String::new(),
-                prompt: Prompt::Text(String::new()),
-                request: Request::Generate {
-                    max_new_tokens: 1,
-                    stop: Vec::new(),
-                    sampling: Sampling::greedy(),
-                },
-                completion: String::new(),
-                finish: Some(Finish::Stop),
-                token_count: 1,
-                log_probabilities: Vec::new(),
-                reference: String::new(),
-                score: SampleScore {
-                    correct: hardness < skill(value),
-                    flexible_correct: false,
-                    strict: None,
-                    flexible: None,
-                },
+                ..record(&point.model, "t", &format!("d/{index}"), is_right)
             });
         }
     }
@@ -109,6 +81,13 @@ fn a_clear_peak_is_found_and_measured_on_other_questions() {
             .all(|row| row.n == best.test_questions)
     );
     assert_eq!(best.report.baseline.as_deref(), Some("a = 0"));
+    let shown: Vec<&str> = best
+        .report
+        .rows
+        .iter()
+        .map(|row| row.model.as_str())
+        .collect();
+    assert_eq!(shown, ["a = 0", "a = 0.5", "a = 1"]);
 }
 
 #[test]
@@ -185,6 +164,15 @@ fn unfinished_sweeps_and_strange_tasks_are_refused() {
     };
     let error = best(&sweep, &unfinished, None, &options).unwrap_err();
     assert_eq!(error.to_string(), "the sweep did not ask `u`: it asked `t`");
+    let options = BestOptions {
+        condition: Condition::Noise,
+        ..BestOptions::default()
+    };
+    let error = best(&sweep, &unfinished, None, &options).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the sweep did not ask under `noise`: it asked under clean"
+    );
     let error = best(&sweep, &[], None, &BestOptions::default()).unwrap_err();
     assert!(error.to_string().starts_with("5 of 5 points"), "{error}");
 }
@@ -239,7 +227,9 @@ fn without_labels_the_most_consistent_point_is_chosen() {
     // Consistency as accuracy has it, and then the other way round.
     let alike = drawn(&sweep, 200, |value| 2 + (2.0 * value) as usize);
     let found = best(&sweep, &records, Some(&alike), &options).unwrap();
-    let unlabelled = found.unlabelled.unwrap();
+    let [unlabelled] = found.unlabelled.as_slice() else {
+        panic!("{:?}", found.unlabelled)
+    };
     assert_eq!(
         (found.pick.as_str(), unlabelled.pick.as_str()),
         ("a = 1", "a = 1")
@@ -247,24 +237,28 @@ fn without_labels_the_most_consistent_point_is_chosen() {
     assert_eq!(unlabelled.rank_correlation, Some(1.0));
     assert_eq!(unlabelled.against_labelled, None);
     assert_eq!(unlabelled.questions, found.validation_questions);
-    let means: Vec<f64> = unlabelled.points.iter().map(|point| point.mean).collect();
+    let means: Vec<f64> = unlabelled.points.iter().map(|point| point.value).collect();
     for (mean, expected) in means.iter().zip([0.4, 0.6, 0.8]) {
         assert!((mean - expected).abs() < 1e-12, "{means:?}");
     }
 
     let contrary = drawn(&sweep, 200, |value| 4 - (2.0 * value) as usize);
     let found = best(&sweep, &records, Some(&contrary), &options).unwrap();
-    let unlabelled = found.unlabelled.unwrap();
+    let [unlabelled] = found.unlabelled.as_slice() else {
+        panic!("{:?}", found.unlabelled)
+    };
     assert_eq!(
         (found.pick.as_str(), unlabelled.pick.as_str()),
         ("a = 1", "a = 0")
     );
     assert_eq!(unlabelled.rank_correlation, Some(-1.0));
-    assert!(unlabelled.against_labelled.unwrap().ci_high < 0.0);
+    assert!(unlabelled.against_labelled.as_ref().unwrap().ci_high < 0.0);
     // Of equals the point that changes least.
     let equal = drawn(&sweep, 200, |_| 3);
     let found = best(&sweep, &records, Some(&equal), &options).unwrap();
-    let unlabelled = found.unlabelled.unwrap();
+    let [unlabelled] = found.unlabelled.as_slice() else {
+        panic!("{:?}", found.unlabelled)
+    };
     assert_eq!(
         (unlabelled.pick.as_str(), unlabelled.rank_correlation),
         ("a = 0", None)
@@ -283,4 +277,62 @@ fn without_labels_the_most_consistent_point_is_chosen() {
             .contains("points of the sweep are not finished"),
         "{error}"
     );
+}
+
+/// As many nats a token for every answer at `value`.
+fn likely(mut records: Vec<Record>, sweep: &Sweep, nats: impl Fn(f64) -> f64) -> Vec<Record> {
+    for record in &mut records {
+        let mut points = sweep.points.iter();
+        let point = points.find(|point| point.model == record.model).unwrap();
+        let value = sweep.values(point).next().unwrap().number;
+        // A question's own difficulty, the same for every point.
+        let own = f64::from(record.doc_id.len() as u32 % 2) - 0.5;
+        record.mean_log_probability = Some(0.1 * own - nats(value));
+    }
+    records
+}
+
+#[test]
+fn without_labels_the_least_perplexed_point_is_chosen() {
+    let sweep = sweep(&[0.0, 0.5, 1.0]);
+    let bare = records(&sweep, 200, |value| 0.3 + 0.3 * value);
+    let options = BestOptions {
+        perplexity: true,
+        ..BestOptions::default()
+    };
+    let scored = likely(bare.clone(), &sweep, |value| 0.4 + value);
+    let found = best(&sweep, &scored, None, &options).unwrap();
+    let [unlabelled] = found.unlabelled.as_slice() else {
+        panic!("{:?}", found.unlabelled)
+    };
+    assert_eq!(unlabelled.criterion, Criterion::Perplexity);
+    // Surest where it is worst: the criterion is followed, and how well that does is said.
+    assert_eq!(
+        (found.pick.as_str(), unlabelled.pick.as_str()),
+        ("a = 1", "a = 0")
+    );
+    assert_eq!(unlabelled.rank_correlation, Some(-1.0));
+    assert!(unlabelled.against_labelled.as_ref().unwrap().ci_high < 0.0);
+    for (point, nats) in unlabelled.points.iter().zip([0.4f64, 0.9, 1.4]) {
+        assert!((point.value / nats.exp() - 1.0).abs() < 0.06, "{point:?}");
+        assert!(point.ci_low <= point.value && point.value <= point.ci_high);
+    }
+
+    // Where answers were drawn, it is of those, and stands beside self-consistency.
+    let alike = drawn(&sweep, 200, |value| 2 + (2.0 * value) as usize);
+    let surer = likely(alike.clone(), &sweep, |value| 1.0 - value / 2.0);
+    let found = best(&sweep, &scored, Some(&surer), &options).unwrap();
+    let picks: Vec<_> = found.unlabelled.iter().map(|it| it.pick.as_str()).collect();
+    assert_eq!(picks, ["a = 1", "a = 1"]);
+    assert_eq!(found.unlabelled[1].rank_correlation, Some(1.0));
+
+    let error = best(&sweep, &bare, None, &options).unwrap_err().to_string();
+    assert!(
+        error.contains("an answer of `a = 0` to `t` does not say"),
+        "{error}"
+    );
+    let error = best(&sweep, &scored, Some(&alike), &options).unwrap_err();
+    assert!(error.to_string().contains("does not say"), "{error}");
+    let quiet = best(&sweep, &scored, None, &BestOptions::default()).unwrap();
+    assert!(quiet.unlabelled.is_empty());
 }

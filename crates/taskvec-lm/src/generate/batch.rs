@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use taskvec_eval::generator::{Finish, Sampling};
 
-use super::sampling::Sampler;
+use super::sampling::{Sampler, log_probability};
 use crate::decoder::{Decoder, DecoderConfig, KeyValueCache, RotaryTable};
 use crate::tokenizer::{Detokenizer, Tokenizer};
 use crate::{Error, Result};
@@ -36,7 +36,7 @@ impl Job<'_> {
 pub(super) struct Generated {
     /// The tokens, the one that ended the sequence included.
     pub(super) tokens: Vec<u32>,
-    /// ln p of each, if asked for.
+    /// ln p of each.
     pub(super) log_probabilities: Vec<f32>,
     pub(super) finish: Finish,
     /// Their text, special tokens and what a stop string cut off left out; empty without tokenizer.
@@ -52,7 +52,16 @@ pub(super) struct Engine<'a> {
     pub(super) end_tokens: &'a [u32],
     /// For stop strings and text; without it there are neither.
     pub(super) tokenizer: Option<&'a Tokenizer>,
-    pub(super) with_log_probabilities: bool,
+    pub(super) log_probabilities: LogProbabilities,
+}
+
+/// Under which distribution a token's probability is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum LogProbabilities {
+    /// The one that it was drawn from.
+    OfDraw,
+    /// The model's own: temperature 1, nothing cut off.
+    OfModel,
 }
 
 /// Bytes of keys and values of `positions` positions of one sequence.
@@ -115,11 +124,14 @@ impl Engine<'_> {
                 if !live[index] {
                     continue;
                 }
-                let choice = row.sampler.choose(logits, self.with_log_probabilities);
+                let is_of_draw = self.log_probabilities == LogProbabilities::OfDraw;
+                let choice = row.sampler.choose(logits, is_of_draw);
                 row.tokens.push(choice.token);
-                if self.with_log_probabilities {
-                    row.log_probabilities.push(choice.log_probability);
-                }
+                row.log_probabilities.push(if is_of_draw {
+                    choice.log_probability
+                } else {
+                    log_probability(logits, choice.token as usize) as f32
+                });
                 let job = &jobs[row.job];
                 if let Some(finish) = self.finish(row, job, choice.token) {
                     live[index] = false;

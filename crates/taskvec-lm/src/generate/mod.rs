@@ -27,7 +27,7 @@ use crate::chat::ChatTemplate;
 use crate::model::Model;
 use crate::train::parallel::Workers;
 use crate::{Error, Result};
-use batch::{Engine, Job};
+use batch::{Engine, Job, LogProbabilities};
 use likelihood::Scored;
 
 /// Sequences decoded together unless told otherwise.
@@ -117,6 +117,7 @@ impl LocalGenerator {
             let nothing = Completion {
                 text: String::new(),
                 token_count: 0,
+                mean_log_probability: None,
                 finish: Finish::Length,
             };
             on_done(job.index, &nothing);
@@ -131,6 +132,7 @@ impl LocalGenerator {
                 let completion = Completion {
                     text: generated.text,
                     token_count: generated.tokens.len(),
+                    mean_log_probability: mean(&generated.log_probabilities),
                     finish: generated.finish,
                 };
                 on_done(index, &completion);
@@ -192,9 +194,14 @@ impl LocalGenerator {
             device: self.model.device(),
             end_tokens: &self.model.config().eos_token_ids,
             tokenizer: Some(self.model.tokenizer()),
-            with_log_probabilities: false,
+            log_probabilities: LogProbabilities::OfModel,
         }
     }
+}
+
+fn mean(values: &[f32]) -> Option<f64> {
+    let sum: f64 = values.iter().copied().map(f64::from).sum();
+    (!values.is_empty()).then(|| sum / values.len() as f64)
 }
 
 /// Every result, each of which the engine has handed over.

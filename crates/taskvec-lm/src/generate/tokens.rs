@@ -3,7 +3,7 @@
 use burn::tensor::Device;
 use taskvec_eval::generator::{Finish, Sampling};
 
-use super::batch::{Engine, Generated, Job, cache_bytes};
+use super::batch::{Engine, Generated, Job, LogProbabilities, cache_bytes};
 use super::schedule;
 use crate::decoder::{Decoder, RotaryTable};
 use crate::train::parallel::Workers;
@@ -84,7 +84,7 @@ pub fn generate_tokens<P: AsRef<[u32]> + Sync>(
         device,
         end_tokens: options.stop_tokens,
         tokenizer: None,
-        with_log_probabilities: true,
+        log_probabilities: LogProbabilities::OfDraw,
     };
     run(
         &engine,

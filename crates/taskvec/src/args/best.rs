@@ -30,6 +30,10 @@ pub(crate) struct BestArgs {
     /// answers to each question, `--samples 5 --temperature 0.7`
     #[arg(long, value_name = "DIR")]
     pub(crate) drawn: Option<PathBuf>,
+    /// Beside it, choose by perplexity: the lowest negative log-likelihood of the tokens that the point itself generated, in
+    /// the sweep of `--drawn` where one is named
+    #[arg(long)]
+    pub(crate) perplexity: bool,
     /// Seed of the division
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) seed: u64,

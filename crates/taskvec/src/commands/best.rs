@@ -3,21 +3,23 @@ use std::path::Path;
 use anyhow::Context;
 use taskvec_eval::run::{Record, RecordLog};
 use taskvec_eval::sweep::{
-    self, Best, BestOptions, Comparison, RECORDS, SIDE_FILE, Sweep, Unlabelled,
+    self, Best, BestOptions, Comparison, Criterion, RECORDS, SIDE_FILE, Sweep, Unlabelled,
 };
 
+use super::points::other_records;
 use crate::args::best::BestArgs;
 use crate::failure::Refusal;
 use crate::printer::{Align, Printer, Table};
 
 pub(crate) fn run(arguments: &BestArgs, printer: &Printer) -> anyhow::Result<()> {
-    let sweep = read(&arguments.directory.join(SIDE_FILE), Sweep::parse)?;
+    let sweep = described(&arguments.directory)?;
     let records = read(&arguments.directory.join(RECORDS), RecordLog::parse)?;
     let options = BestOptions {
         tasks: arguments.tasks.clone(),
         condition: arguments.condition,
         validation: arguments.validation,
         seed: arguments.seed,
+        perplexity: arguments.perplexity,
         ..BestOptions::default()
     };
     let drawn = arguments
@@ -35,16 +37,23 @@ pub(crate) fn run(arguments: &BestArgs, printer: &Printer) -> anyhow::Result<()>
     print(&best, printer)
 }
 
-/// The records of the same sweep with several answers to each question.
-fn drawn(directory: &Path, sweep: &Sweep) -> anyhow::Result<Vec<Record>> {
-    let other = read(&directory.join(SIDE_FILE), Sweep::parse)?;
-    if (&other.expression, &other.bindings) != (&sweep.expression, &sweep.bindings) {
-        return Err(Refusal::OtherRecords {
+/// What was swept into a directory.
+fn described(directory: &Path) -> anyhow::Result<Sweep> {
+    let path = directory.join(SIDE_FILE);
+    if !path.exists() {
+        return Err(Refusal::NoSweep {
             directory: directory.display().to_string(),
-            what: "sweep".to_owned(),
-            expression: other.expression,
         }
         .into());
+    }
+    read(&path, Sweep::parse)
+}
+
+/// The records of the same sweep with several answers to each question.
+fn drawn(directory: &Path, sweep: &Sweep) -> anyhow::Result<Vec<Record>> {
+    let other = described(directory)?;
+    if (&other.expression, &other.bindings) != (&sweep.expression, &sweep.bindings) {
+        return Err(other_records(directory, "sweep", other.expression));
     }
     read(&directory.join(RECORDS), RecordLog::parse)
 }
@@ -81,7 +90,10 @@ fn print(best: &Best, printer: &Printer) -> anyhow::Result<()> {
     let plausible: Vec<String> = best
         .plausible
         .iter()
-        .map(|(name, low, high)| format!("{name} from {low} to {high}"))
+        .map(|(name, low, high)| match low == high {
+            true => format!("{name} = {low}"),
+            false => format!("{name} from {low} to {high}"),
+        })
         .collect();
     let mut text = format!(
         "{}: chosen on {} validation questions of {} ({}); drawn again, they choose it {:.0} % of the time, and 95 % of the \
@@ -104,7 +116,7 @@ fn print(best: &Best, printer: &Printer) -> anyhow::Result<()> {
         text.push_str(&against(comparison));
     }
     printer.data(format_args!("\n{}", printer.wrapped(&text)))?;
-    if let Some(unlabelled) = &best.unlabelled {
+    for unlabelled in &best.unlabelled {
         print_unlabelled(unlabelled, printer)?;
     }
     printer.data("\nTest questions of every task and condition")?;
@@ -112,29 +124,52 @@ fn print(best: &Best, printer: &Printer) -> anyhow::Result<()> {
     printer.data(format_args!("\n{}", best.expression))
 }
 
+/// How a criterion is told.
+struct Words {
+    title: &'static str,
+    column: &'static str,
+    chosen_by: &'static str,
+    /// What goes with accuracy where the two agree.
+    merit: &'static str,
+    show: fn(f64) -> String,
+}
+
+fn words(criterion: Criterion) -> Words {
+    match criterion {
+        Criterion::SelfConsistency => Words {
+            title: "Without labels, by self-consistency",
+            column: "agreement %",
+            chosen_by: "how often answers to the same question agree",
+            merit: "agreement",
+            show: |share| format!("{:.1}", 100.0 * share),
+        },
+        Criterion::Perplexity => Words {
+            title: "Without labels, by perplexity",
+            column: "perplexity",
+            chosen_by: "how sure each point is of the tokens that it generates itself",
+            merit: "low perplexity",
+            show: |perplexity| format!("{perplexity:.3}"),
+        },
+    }
+}
+
 fn print_unlabelled(unlabelled: &Unlabelled, printer: &Printer) -> anyhow::Result<()> {
-    printer.data("\nWithout labels, by self-consistency")?;
+    let words = words(unlabelled.criterion);
+    printer.data(format_args!("\n{}", words.title))?;
     let mut table = Table::new([
         ("point", Align::Left),
-        ("agreement %", Align::Right),
+        (words.column, Align::Right),
         ("95 % interval", Align::Right),
     ]);
     for point in &unlabelled.points {
-        table.row([
-            point.model.clone(),
-            format!("{:.1}", 100.0 * point.mean),
-            format!(
-                "{:.1} to {:.1}",
-                100.0 * point.ci_low,
-                100.0 * point.ci_high
-            ),
-        ]);
+        let [value, low, high] = [point.value, point.ci_low, point.ci_high].map(words.show);
+        table.row([point.model.clone(), value, format!("{low} to {high}")]);
     }
     printer.table(&table)?;
     let mut text = format!(
-        "{}: chosen by how often answers to the same question agree, on {} questions. On the test questions it has {:.1} % \
-         right.",
+        "{}: chosen by {}, on {} questions. On the test questions it has {:.1} % right.",
         unlabelled.pick,
+        words.chosen_by,
         unlabelled.questions,
         100.0 * unlabelled.test.accuracy,
     );
@@ -144,7 +179,8 @@ fn print_unlabelled(unlabelled: &Unlabelled, printer: &Printer) -> anyhow::Resul
     }
     if let Some(correlation) = unlabelled.rank_correlation {
         text.push_str(&format!(
-            " Over the points, agreement and accuracy have a rank correlation of {correlation:.2}."
+            " Over the points, {} and accuracy have a rank correlation of {correlation:.2}.",
+            words.merit
         ));
     }
     printer.data(format_args!("\n{}", printer.wrapped(&text)))

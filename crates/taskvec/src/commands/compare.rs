@@ -1,4 +1,4 @@
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::Serialize;
 use taskvec_eval::Comparison;
@@ -7,7 +7,6 @@ use taskvec_eval::run::{Record, read_records};
 
 use crate::args::compare::CompareArgs;
 use crate::printer::{Align, Printer, Table};
-use taskvec_eval::sweep::RECORDS;
 
 pub(crate) fn run(arguments: &CompareArgs, printer: &Printer) -> anyhow::Result<()> {
     let first = records("first", &arguments.first, arguments.first_model.as_deref())?;
@@ -51,12 +50,8 @@ struct Document<'a> {
 }
 
 fn records(run: &'static str, path: &Path, model: Option<&str>) -> anyhow::Result<Vec<Record>> {
-    let file = if path.is_dir() {
-        path.join(RECORDS)
-    } else {
-        PathBuf::from(path)
-    };
-    Ok(records_of(run, read_records(&file)?, model)?)
+    let records = read_records(&super::record_file(path))?;
+    Ok(records_of(run, records, model)?)
 }
 
 fn changes(changes: &[Change]) -> Table {

@@ -39,7 +39,8 @@ pub(crate) fn run(arguments: &DemoArgs, printer: &Printer) -> anyhow::Result<()>
     };
     let repetition = conduct.only_repetition(printer)?;
     let mut fingerprints = Fingerprints::new(certainty);
-    let engine = conduct.measure(&repetition, &mut log, &mut fingerprints, printer)?;
+    let planned = conduct.plans(&repetition, printer)?;
+    let engine = conduct.measure(&repetition, &planned, &mut log, &mut fingerprints, printer)?;
     let report = conduct.report(&log.finish()?, &questions)?;
 
     let document = Document {

@@ -14,6 +14,7 @@ mod inspect;
 mod lora;
 mod micro;
 mod model;
+mod points;
 mod report;
 mod score;
 mod search;
@@ -26,9 +27,10 @@ mod training;
 mod verify;
 mod write;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use taskvec_eval::sweep::RECORDS;
 
 use crate::args::Command;
 use crate::printer::Printer;
@@ -65,6 +67,14 @@ pub(crate) fn run(command: &Command, printer: &Printer) -> anyhow::Result<()> {
         Command::Sft(arguments) => sft::run(arguments, printer),
         Command::Grpo(arguments) => grpo::run(arguments, printer),
         Command::Micro(arguments) => micro::run(&arguments.command, printer),
+    }
+}
+
+/// The record file that an argument means: itself, or the one in the directory that it names.
+fn record_file(path: &Path) -> PathBuf {
+    match path.is_dir() {
+        true => path.join(RECORDS),
+        false => path.to_owned(),
     }
 }
 

@@ -4,21 +4,19 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::Context;
-use clap::ValueEnum;
 use serde::Serialize;
-use taskvec_core::{Coefficient, Expression, InspectOptions, Kind, Plan, inspect, partition};
+use taskvec_core::{Coefficient, Expression, InspectOptions, Plan, inspect, partition};
+use taskvec_eval::Condition;
 use taskvec_eval::division::Part;
-use taskvec_eval::run::{self, Cell, Record, RecordLog, RunOptions, Subject};
+use taskvec_eval::run::{Cell, RecordLog};
 use taskvec_eval::search::{Group, Outcome, Place, SCHEMA_VERSION, SIDE_FILE, Search, Space, walk};
-use taskvec_eval::sweep::{self, RECORDS, Value};
-use taskvec_eval::task::Selection;
-use taskvec_eval::{Condition, Generator};
+use taskvec_eval::sweep::{self, RECORDS};
 
 use super::eval;
-use super::model::{self, Fingerprint, Fingerprints};
+use super::points::{self, Asking};
 use crate::args::search::SearchArgs;
 use crate::failure::{Refusal, unless_interrupted};
-use crate::interruption::{Farewell, Heeding};
+use crate::interruption::Heeding;
 use crate::printer::{Live, Printer, Unit};
 use crate::resolution::{self, Named};
 
@@ -40,7 +38,7 @@ pub(crate) fn run(arguments: &SearchArgs, printer: &Printer) -> anyhow::Result<(
         &Default::default(),
         printer,
     )?;
-    check_variable(arguments, &named)?;
+    points::check_variable(&arguments.over, &named)?;
     let groups = groups(arguments, &named, printer)?;
     let search = describe(arguments, &named, &cells, groups)?;
     // What leaves out a group is planned before anything is asked: a coefficient where only one number may stand is
@@ -51,15 +49,12 @@ pub(crate) fn run(arguments: &SearchArgs, printer: &Printer) -> anyhow::Result<(
         place[group] = Coefficient::zero();
         plan(&search, &named, &place, printer)?;
     }
-    let mut asking = Asking::new(arguments, &search, &named, &cells, printer)?;
+    let mut asking = Searching::new(arguments, &search, &named, &cells, printer)?;
 
     super::make_directory(&arguments.out)?;
     keep_description(&arguments.out, &search)?;
     let mut log = RecordLog::open(&arguments.out.join(RECORDS))?;
-    let _farewell = Farewell::set(format!(
-        "interrupted: finished samples are kept in `{}`; run the same command to go on",
-        arguments.out.display()
-    ));
+    let _farewell = points::farewell(&arguments.out);
 
     let mut board = show::Board::new(&search);
     let mut live = printer.live();
@@ -94,7 +89,7 @@ pub(crate) fn run(arguments: &SearchArgs, printer: &Printer) -> anyhow::Result<(
         return printer.json(&Document {
             command: COMMAND,
             taskvec: env!("CARGO_PKG_VERSION"),
-            engine: asking.engine,
+            engine: asking.asking.engine,
             search: &search,
             outcome: &outcome,
         });
@@ -119,26 +114,6 @@ fn announce(board: &show::Board<'_>, started: Instant, live: &mut Live<'_>) {
     live.show(&block, &board.line(seconds));
 }
 
-/// The name is in the expression, and no checkpoint's.
-fn check_variable(arguments: &SearchArgs, named: &Named) -> anyhow::Result<()> {
-    let name = &arguments.over;
-    if named.bindings.names.contains_key(name) {
-        return Err(Refusal::VariableTwice {
-            name: name.clone(),
-            is_bound: true,
-        }
-        .into());
-    }
-    if !named.expression.names().contains(name.as_str()) {
-        return Err(Refusal::NoVariable {
-            name: name.clone(),
-            expression: named.expression.to_string(),
-        }
-        .into());
-    }
-    Ok(())
-}
-
 /// The groups in which the coefficient changes anything, told by what the model at the start has and the model at 0 has
 /// not: one reading of the parents.
 fn groups(arguments: &SearchArgs, named: &Named, printer: &Printer) -> anyhow::Result<Vec<Group>> {
@@ -148,17 +123,9 @@ fn groups(arguments: &SearchArgs, named: &Named, printer: &Printer) -> anyhow::R
     let planned = |expression: &Expression| {
         Plan::build(expression, &named.bindings, &library, &named.options)
     };
-    let whole = planned(&start)
-        .with_context(|| format!("cannot measure `{} = {}`", arguments.over, arguments.start))?;
+    let label = format!("{} = {}", arguments.over, arguments.start);
+    let whole = points::plan(&start, &label, named, printer)?;
     whole.notes().iter().for_each(|note| printer.warn(note));
-    if whole.kind() != Kind::Model {
-        return Err(Refusal::NotAModel {
-            expression: start.to_string(),
-            found: whole.kind().to_string(),
-            purpose: "evaluate",
-        }
-        .into());
-    }
     planned(&without)
         .with_context(|| format!("cannot leave anything out: `{} = 0`", arguments.over))?;
     // Coefficients are exact, so that all but the coefficient's own part cancels before anything is read.
@@ -212,43 +179,25 @@ fn describe(
     cells: &[Cell],
     groups: Vec<Group>,
 ) -> anyhow::Result<Search> {
-    let mut tasks: Vec<String> = Vec::new();
-    for cell in cells {
-        if !tasks.iter().any(|task| task == cell.task.name()) {
-            tasks.push(cell.task.name().to_owned());
-        }
-    }
-    let value = |number: &Coefficient| Value {
-        text: number.to_string(),
-        number: number.to_f64(),
-    };
     let questions = &arguments.questions;
     Ok(Search {
         schema_version: SCHEMA_VERSION,
         command: COMMAND.to_owned(),
         taskvec: env!("CARGO_PKG_VERSION").to_owned(),
         expression: named.expression.to_string(),
-        bindings: named
-            .bindings
-            .names
-            .iter()
-            .map(|(name, reference)| (name.clone(), reference.to_string()))
-            .collect(),
+        bindings: points::bindings(named),
         variable: arguments.over.clone(),
         layer_groups: arguments.layer_groups.get(),
         groups,
-        start: value(&arguments.start),
-        step: value(&arguments.step),
+        start: points::value(&arguments.start),
+        step: points::value(&arguments.step),
         halvings: arguments.halvings,
         budget: arguments.budget.get(),
-        tasks,
+        tasks: points::task_names(cells),
         conditions: questions.conditions.clone(),
         limit: questions.limit,
         seed: questions.seed,
-        prompt_form: questions
-            .prompt_form
-            .to_possible_value()
-            .map_or_else(String::new, |form| form.get_name().to_owned()),
+        prompt_form: points::form_name(questions.prompt_form),
         validation: arguments.validation,
         division_seed: arguments.division_seed,
     })
@@ -260,22 +209,19 @@ fn at(space: &Space, value: &Coefficient) -> Place {
 
 fn plan(search: &Search, named: &Named, place: &Place, printer: &Printer) -> anyhow::Result<Plan> {
     let expression = search.expression_at(place)?;
-    let library = resolution::library(printer);
-    Plan::build(&expression, &named.bindings, &library, &named.options)
-        .with_context(|| format!("cannot measure `{}`", search.label(place)))
+    points::plan(&expression, &search.label(place), named, printer)
 }
 
 /// Writes what is asked beside the records, unless records of something else are there.
 fn keep_description(directory: &Path, search: &Search) -> anyhow::Result<()> {
-    let other = |what: String, expression: String| Refusal::OtherRecords {
-        directory: directory.display().to_string(),
-        what,
-        expression,
-    };
     let swept = directory.join(sweep::SIDE_FILE);
     if swept.is_file() {
         let earlier = super::best::read(&swept, sweep::Sweep::parse)?;
-        return Err(other("sweep".to_owned(), earlier.expression).into());
+        return Err(points::other_records(
+            directory,
+            "sweep",
+            earlier.expression,
+        ));
     }
     let path = directory.join(SIDE_FILE);
     if path.is_file() {
@@ -292,7 +238,7 @@ fn keep_description(directory: &Path, search: &Search) -> anyhow::Result<()> {
         };
         if identity(&earlier) != identity(search) {
             let what = format!("search in {} groups", earlier.groups.len());
-            return Err(other(what, earlier.expression).into());
+            return Err(points::other_records(directory, what, earlier.expression));
         }
     }
     super::write_whole(&path, &search.to_json())
@@ -305,24 +251,20 @@ struct Counted {
     questions: u64,
 }
 
-/// Loads points and asks them.
-struct Asking<'a> {
-    arguments: &'a SearchArgs,
+/// Loads points and asks them one part of the questions.
+struct Searching<'a> {
     search: &'a Search,
     named: &'a Named,
     printer: &'a Printer,
-    fingerprints: Fingerprints,
+    asking: Asking<'a>,
     /// The validation questions under the condition that chooses.
     validation: Vec<Cell>,
     /// The test questions under all conditions.
     test: Vec<Cell>,
-    options: RunOptions,
-    /// In its own words, once the first model has been loaded.
-    engine: String,
 }
 
-impl<'a> Asking<'a> {
-    /// Loads the model at the start, which says how questions are put, and makes sure that both parts have questions.
+impl<'a> Searching<'a> {
+    /// Loads the model at the start, and makes sure that both parts have questions.
     fn new(
         arguments: &'a SearchArgs,
         search: &'a Search,
@@ -353,48 +295,29 @@ impl<'a> Asking<'a> {
             }
             .into());
         }
-        let selection = Selection {
-            limit: search.limit,
-            seed: search.seed,
-            ..Selection::test()
-        };
         let division = search.division();
         let validation = division.cells(&choosing, Part::Validation);
         let test = division.cells(cells, Part::Test);
-        for cell in validation.iter().chain(&test) {
-            cell.task.documents(&Selection {
-                condition: cell.condition,
-                ..selection
-            })?;
+        for cells in [&validation, &test] {
+            points::check_questions(cells, &points::selection(&arguments.questions))?;
         }
-        let start = plan(
-            search,
-            named,
-            &at(&search.space(), &search.space().start),
-            printer,
-        )?;
-        let model = model::load(&start)?;
-        let options = RunOptions {
-            selection,
-            ..RunOptions::greedy(model::prompt_form(&model, arguments.questions.prompt_form))
-        };
+        let space = search.space();
+        let start = plan(search, named, &at(&space, &space.start), printer)?;
         Ok(Self {
-            arguments,
             search,
             named,
             printer,
-            fingerprints: Fingerprints::new(Fingerprint::Content),
+            asking: Asking::new(&start, &arguments.questions, arguments.threads, printer)?,
             validation,
             test,
-            options,
-            engine: model::engine(model, arguments.threads)?.describe(),
         })
     }
 
     /// Asks a point the questions that choose.
     fn choose(&mut self, place: &Place, log: &mut RecordLog) -> anyhow::Result<Counted> {
-        let cells = self.validation.clone();
-        let records = self.ask(place, &cells, log)?;
+        let plan = plan(self.search, self.named, place, self.printer)?;
+        let label = self.search.label(place);
+        let records = self.asking.ask(&label, &plan, &self.validation, log)?;
         Ok(Counted {
             right: records.iter().filter(|record| record.is_right()).count() as u64,
             questions: records.len() as u64,
@@ -403,37 +326,8 @@ impl<'a> Asking<'a> {
 
     /// Asks a point the questions that had no say.
     fn measure(&mut self, place: &Place, log: &mut RecordLog) -> anyhow::Result<()> {
-        let cells = self.test.clone();
-        self.ask(place, &cells, log).map(drop)
-    }
-
-    fn ask(
-        &mut self,
-        place: &Place,
-        cells: &[Cell],
-        log: &mut RecordLog,
-    ) -> anyhow::Result<Vec<Record>> {
         let plan = plan(self.search, self.named, place, self.printer)?;
-        let subject = Subject {
-            model: self.search.label(place),
-            expression: plan.expression().to_string(),
-            fingerprint: self.fingerprints.of(&plan, self.printer)?,
-        };
-        // A model that has answered everything is not loaded again.
-        let open = run::open_samples(&self.engine, &subject, cells, &self.options, log)?;
-        if open == 0 {
-            let mut nobody = run::Recorded::new(&self.engine);
-            let (options, printer) = (&self.options, self.printer);
-            return eval::evaluate(&mut nobody, &subject, cells, options, log, printer);
-        }
-        let mut engine = model::engine(model::load(&plan)?, self.arguments.threads)?;
-        eval::evaluate(
-            &mut engine,
-            &subject,
-            cells,
-            &self.options,
-            log,
-            self.printer,
-        )
+        let label = self.search.label(place);
+        self.asking.ask(&label, &plan, &self.test, log).map(drop)
     }
 }

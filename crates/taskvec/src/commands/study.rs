@@ -18,6 +18,7 @@ use super::best::read;
 use super::engine::{self, Planned, Wanted};
 use super::eval;
 use super::model::{Fingerprint, Fingerprints};
+use super::report::quoted;
 use crate::args::engine::EngineArgs;
 use crate::args::questions::Form;
 use crate::args::study::StudyArgs;
@@ -48,13 +49,22 @@ pub(crate) fn run(arguments: &StudyArgs, printer: &Printer) -> anyhow::Result<()
         threads: arguments.threads,
         bindings: Bindings::default(),
     };
-    // What cannot be loaded last is known before the first question is asked.
+    // What cannot be loaded last is known before the first question is asked. Plans hold their files open, and those of all
+    // repetitions may be more than a process may have: only the first's are kept.
+    let mut first = None;
     for repetition in &repetitions {
-        conduct.plans(repetition, printer)?;
+        let planned = conduct.plans(repetition, printer)?;
+        first.get_or_insert(planned);
     }
 
+    let mut fingerprints = Fingerprints::new(Fingerprint::Content);
     let mut done: Vec<Done> = Vec::new();
     for repetition in &repetitions {
+        let planned = match first.take() {
+            Some(planned) => planned,
+            // What there is to say of it has been said.
+            None => conduct.plans(repetition, &Printer::silent())?,
+        };
         let path = repetition.path(&recipe);
         let directory = below(&arguments.out, &path);
         let outcome = Outcome {
@@ -64,6 +74,7 @@ pub(crate) fn run(arguments: &StudyArgs, printer: &Printer) -> anyhow::Result<()
             recipe: recipe.clone(),
             target: repetition.target.clone(),
             seed: repetition.seed,
+            again: Some(again(arguments, &recipe)),
             tasks: questions.tasks.clone(),
             unchanged: questions.unchanged.clone(),
         };
@@ -74,12 +85,12 @@ pub(crate) fn run(arguments: &StudyArgs, printer: &Printer) -> anyhow::Result<()
             "interrupted: finished samples are kept in `{}`; run the same command to go on",
             arguments.out.display()
         ));
-        let mut fingerprints = Fingerprints::new(Fingerprint::Content);
-        conduct.measure(repetition, &mut log, &mut fingerprints, printer)?;
+        conduct.measure(repetition, &planned, &mut log, &mut fingerprints, printer)?;
+        drop(planned);
         let records = log.finish()?;
         let report = conduct.report(&records, &questions)?;
         let mut sections = sections(&outcome, &report, &records);
-        sections.extend(vectors::section(repetition, arguments.threads, printer)?);
+        sections.extend(vectors::section(repetition, arguments.threads)?);
         done.push(Done {
             path,
             target: repetition.target.clone(),
@@ -151,6 +162,27 @@ fn sections(outcome: &Outcome, report: &Report, records: &[Record]) -> Vec<Secti
             table,
         }))
         .collect()
+}
+
+/// The command that does all of it again, its `--out` apart.
+fn again(arguments: &StudyArgs, recipe: &Recipe) -> String {
+    let mut command = format!("taskvec study {}", quoted(&arguments.recipe));
+    for binding in &arguments.bindings.bindings {
+        let binding = format!("{}={}", binding.name, binding.reference);
+        command.push_str(&format!(" --let {}", quoted(&binding)));
+    }
+    if let Some(limit) = recipe.questions.limit {
+        command.push_str(&format!(" --limit {limit}"));
+    }
+    let seeds: Vec<String> = recipe.seeds.iter().map(u64::to_string).collect();
+    command.push_str(&format!(" --seeds {}", seeds.join(",")));
+    if let Some(data) = &arguments.data {
+        command.push_str(&format!(" --data {}", quoted(&data.display().to_string())));
+    }
+    if let Some(serve) = &arguments.engine.serve {
+        command.push_str(&format!(" --serve {}", quoted(serve)));
+    }
+    command
 }
 
 /// The recipe in a file, or the one that the program carries.
@@ -264,7 +296,12 @@ impl Conduct<'_> {
         Ok(all.swap_remove(0))
     }
 
-    fn plans<'a>(
+    /// What is to be done to get each model.
+    ///
+    /// # Errors
+    ///
+    /// A prompt form that is none, and whatever cannot be loaded, as far as headers tell.
+    pub(super) fn plans<'a>(
         &'a self,
         repetition: &'a Repetition,
         printer: &Printer,
@@ -300,17 +337,14 @@ impl Conduct<'_> {
     pub(super) fn measure(
         &self,
         repetition: &Repetition,
+        planned: &[Planned<'_>],
         log: &mut RecordLog,
         fingerprints: &mut Fingerprints,
         printer: &Printer,
     ) -> anyhow::Result<String> {
         let started = Instant::now();
         let mut name = String::new();
-        for ((label, _), planned) in repetition
-            .models
-            .iter()
-            .zip(self.plans(repetition, printer)?)
-        {
+        for ((label, _), planned) in repetition.models.iter().zip(planned) {
             let mut ready = planned.open(fingerprints, printer)?;
             label.clone_into(&mut ready.subject.model);
             let options = RunOptions {

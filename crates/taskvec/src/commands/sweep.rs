@@ -2,22 +2,18 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Instant;
 
-use anyhow::Context;
-use clap::ValueEnum;
 use serde::Serialize;
-use taskvec_core::{Coefficient, Expression, Kind, Plan, PlanOptions};
+use taskvec_core::{Coefficient, Expression, Plan, PlanOptions};
 use taskvec_eval::report::Row;
-use taskvec_eval::run::{Cell, Record, RecordLog, RunOptions, Subject};
-use taskvec_eval::sweep::{Point, RECORDS, SCHEMA_VERSION, SIDE_FILE, Sweep, Value, Variable};
-use taskvec_eval::task::Selection;
-use taskvec_eval::{Condition, Generator, Report, search};
+use taskvec_eval::run::{Cell, Record, RecordLog};
+use taskvec_eval::sweep::{Point, RECORDS, SCHEMA_VERSION, SIDE_FILE, Sweep, Variable};
+use taskvec_eval::{Condition, Report, search};
 
 use super::eval;
-use super::model::{self, Fingerprint, Fingerprints};
+use super::points::{self, Asking};
 use crate::args::over::{Over, Values};
 use crate::args::sweep::SweepArgs;
 use crate::failure::Refusal;
-use crate::interruption::Farewell;
 use crate::printer::{CurvePoint, Measured, Printer, curve};
 use crate::resolution::{self, Named};
 
@@ -38,41 +34,23 @@ pub(crate) fn run(arguments: &SweepArgs, printer: &Printer) -> anyhow::Result<()
     let named = resolution::named(&arguments.expression, &bindings, &options, printer)?;
     check_variables(&arguments.over, &named)?;
     let sweep = describe(arguments, &named, &cells)?;
+    points::check_questions(&cells, &points::selection(&arguments.questions))?;
     // Every point is planned before the first is asked: a division by zero at the last one is known now.
     let plans = plans(&sweep, &named, printer)?;
+    let schedule = sweep.schedule();
+    let first = &plans[&schedule[0].model];
+    let mut asking = Asking::new(first, &arguments.questions, arguments.threads, printer)?;
+    asking.options = arguments.sampling.apply(asking.options);
 
     super::make_directory(&arguments.out)?;
     keep_description(&arguments.out, &sweep)?;
     let mut log = RecordLog::open(&arguments.out.join(RECORDS))?;
-    let _farewell = Farewell::set(format!(
-        "interrupted: finished samples are kept in `{}`; run the same command to go on",
-        arguments.out.display()
-    ));
+    let _farewell = points::farewell(&arguments.out);
 
-    let mut fingerprints = Fingerprints::new(Fingerprint::Content);
     let mut measured: BTreeMap<String, Report> = BTreeMap::new();
     let mut live = printer.live();
-    let mut engine_name = String::new();
-    for (count, point) in sweep.schedule().into_iter().enumerate() {
-        let plan = &plans[&point.model];
-        let subject = Subject {
-            model: point.model.clone(),
-            expression: point.expression.clone(),
-            fingerprint: fingerprints.of(plan, printer)?,
-        };
-        let model = model::load(plan)?;
-        let options = RunOptions {
-            selection: Selection {
-                limit: arguments.questions.limit,
-                seed: arguments.questions.seed,
-                ..Selection::test()
-            },
-            ..RunOptions::greedy(model::prompt_form(&model, arguments.questions.prompt_form))
-        };
-        let options = arguments.sampling.apply(options);
-        let mut engine = model::engine(model, arguments.threads)?;
-        engine_name = engine.describe();
-        let records = eval::evaluate(&mut engine, &subject, &cells, &options, &mut log, printer)?;
+    for (count, point) in schedule.into_iter().enumerate() {
+        let records = asking.ask(&point.model, &plans[&point.model], &cells, &mut log)?;
         let report = Report::build(&records, None)?;
         let done = format!(
             "{} of {} points, {:.0} s",
@@ -98,7 +76,7 @@ pub(crate) fn run(arguments: &SweepArgs, printer: &Printer) -> anyhow::Result<()
         return printer.json(&Document {
             command: COMMAND,
             taskvec: env!("CARGO_PKG_VERSION"),
-            engine: engine_name,
+            engine: asking.engine,
             sweep: &sweep,
             report: &report,
         });
@@ -118,23 +96,15 @@ struct Document<'a> {
 
 /// Each variable once, in the expression, and no name of a checkpoint.
 fn check_variables(axes: &[Over], named: &Named) -> anyhow::Result<()> {
-    let names = named.expression.names();
     for (index, axis) in axes.iter().enumerate() {
-        let twice = axes[..index].iter().any(|other| other.name == axis.name);
-        if twice || named.bindings.names.contains_key(&axis.name) {
+        if axes[..index].iter().any(|other| other.name == axis.name) {
             return Err(Refusal::VariableTwice {
                 name: axis.name.clone(),
-                is_bound: !twice,
+                is_bound: false,
             }
             .into());
         }
-        if !names.contains(axis.name.as_str()) {
-            return Err(Refusal::NoVariable {
-                name: axis.name.clone(),
-                expression: named.expression.to_string(),
-            }
-            .into());
-        }
+        points::check_variable(&axis.name, named)?;
     }
     Ok(())
 }
@@ -147,43 +117,25 @@ fn describe(arguments: &SweepArgs, named: &Named, cells: &[Cell]) -> anyhow::Res
             name: axis.name.clone(),
             values: ascending(&axis.values)
                 .into_iter()
-                .map(|value| Value {
-                    text: value.to_string(),
-                    number: value.to_f64(),
-                })
+                .map(points::value)
                 .collect(),
         })
         .collect();
-    let mut tasks: Vec<String> = Vec::new();
-    for cell in cells {
-        if !tasks.iter().any(|task| task == cell.task.name()) {
-            tasks.push(cell.task.name().to_owned());
-        }
-    }
     Ok(Sweep {
         schema_version: SCHEMA_VERSION,
         command: COMMAND.to_owned(),
         taskvec: env!("CARGO_PKG_VERSION").to_owned(),
         expression: named.expression.to_string(),
-        bindings: named
-            .bindings
-            .names
-            .iter()
-            .map(|(name, reference)| (name.clone(), reference.to_string()))
-            .collect(),
-        points: points(&arguments.over, &named.expression)?,
+        bindings: points::bindings(named),
+        points: grid(&arguments.over, &named.expression)?,
         variables,
-        tasks,
+        tasks: points::task_names(cells),
         conditions: arguments.questions.conditions.clone(),
         limit: arguments.questions.limit,
         seed: arguments.questions.seed,
         samples: arguments.sampling.samples.get(),
         temperature: arguments.sampling.temperature.unwrap_or(0.0),
-        prompt_form: arguments
-            .questions
-            .prompt_form
-            .to_possible_value()
-            .map_or_else(String::new, |form| form.get_name().to_owned()),
+        prompt_form: points::form_name(arguments.questions.prompt_form),
     })
 }
 
@@ -195,7 +147,7 @@ fn ascending(values: &Values) -> Vec<&Coefficient> {
 }
 
 /// The grid, its last variable varying fastest.
-fn points(axes: &[Over], expression: &Expression) -> anyhow::Result<Vec<Point>> {
+fn grid(axes: &[Over], expression: &Expression) -> anyhow::Result<Vec<Point>> {
     let mut points = vec![(Vec::new(), Vec::new(), expression.clone())];
     for axis in axes {
         let mut finer = Vec::new();
@@ -230,20 +182,9 @@ fn plans(
     named: &Named,
     printer: &Printer,
 ) -> anyhow::Result<BTreeMap<String, Plan>> {
-    let library = resolution::library(printer);
     let mut plans = BTreeMap::new();
     for point in &sweep.points {
-        let expression: Expression = point.expression.parse()?;
-        let plan = Plan::build(&expression, &named.bindings, &library, &named.options)
-            .with_context(|| format!("cannot measure `{}`", point.model))?;
-        if plan.kind() != Kind::Model {
-            return Err(Refusal::NotAModel {
-                expression: point.expression.clone(),
-                found: plan.kind().to_string(),
-                purpose: "evaluate",
-            }
-            .into());
-        }
+        let plan = points::plan(&point.expression.parse()?, &point.model, named, printer)?;
         if plans.is_empty() {
             plan.notes().iter().for_each(|note| printer.warn(note));
         }
@@ -257,29 +198,21 @@ fn keep_description(directory: &Path, sweep: &Sweep) -> anyhow::Result<()> {
     let searched = directory.join(search::SIDE_FILE);
     if searched.is_file() {
         let earlier = super::best::read(&searched, search::Search::parse)?;
-        return Err(Refusal::OtherRecords {
-            directory: directory.display().to_string(),
-            what: "search".to_owned(),
-            expression: earlier.expression,
-        }
-        .into());
+        return Err(points::other_records(
+            directory,
+            "search",
+            earlier.expression,
+        ));
     }
     let path = directory.join(SIDE_FILE);
-    match std::fs::read(&path) {
-        Ok(bytes) => {
-            let earlier = Sweep::parse(&path, &bytes)?;
-            if (&earlier.expression, &earlier.bindings) != (&sweep.expression, &sweep.bindings) {
-                return Err(Refusal::OtherRecords {
-                    directory: directory.display().to_string(),
-                    what: "sweep".to_owned(),
-                    expression: earlier.expression,
-                }
-                .into());
-            }
-        }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-        Err(error) => {
-            return Err(error).with_context(|| format!("cannot read `{}`", path.display()));
+    if path.is_file() {
+        let earlier = super::best::read(&path, Sweep::parse)?;
+        if (&earlier.expression, &earlier.bindings) != (&sweep.expression, &sweep.bindings) {
+            return Err(points::other_records(
+                directory,
+                "sweep",
+                earlier.expression,
+            ));
         }
     }
     super::write_whole(&path, &sweep.to_json())

@@ -10,7 +10,7 @@ const REWARDED: &str = "\
 {\"step\":2,\"reward\":0.0,\"reward_std\":0.0,\"kl\":4.0,\"entropy\":0.0,\"collapse\":true}
 ";
 const COMPLETIONS: &str = "\
-{\"step\":0,\"prompt\":7,\"completion\":\"First we count.\",\"reward\":1.0,\"ended\":true}
+{\"step\":0,\"prompt\":7,\"prompt_text\":\"Q: how many?\",\"completion\":\"First we count.\",\"reward\":1.0,\"ended\":true}
 {\"step\":2,\"prompt\":8,\"completion\":\"</script><script>alert(1)</script>\",\"reward\":0.0,\"ended\":false}
 ";
 
@@ -54,7 +54,12 @@ fn a_run_that_was_lost_is_shown_as_such() {
     let printed = stdout(&here, "report g.training -o page.html --figures figures");
     assert_eq!(printed, "page.html\n");
     let page = fs::read_to_string(here.path("page.html")).unwrap();
-    assert!(page.contains("<strong>Collapse.</strong>") && page.contains("First we count."));
+    assert!(
+        page.contains("<strong>Collapse.</strong>")
+            && page.contains("First we count.")
+            && page.contains("<bdi>Q: how many?</bdi>")
+            && page.contains("<bdi>8</bdi>")
+    );
     assert_eq!(page.matches("<script").count(), 3);
     let csv = fs::read_to_string(here.path("figures/training-reward.csv")).unwrap();
     assert!(

@@ -3,6 +3,7 @@
 use super::data::PageData;
 use crate::report::render::{percent, points};
 use crate::report::{Table, render};
+use crate::search::Finished;
 use crate::study::prompting_table;
 
 pub(super) fn render(data: &PageData) -> String {
@@ -22,6 +23,9 @@ pub(super) fn render(data: &PageData) -> String {
         text.push_str("\n## Under perturbation\n\n");
         text.push_str(&robustness(data).to_markdown());
     }
+    for found in &data.searches {
+        text.push_str(&search(found));
+    }
     for (title, table) in data.report.details() {
         text.push_str(&format!("\n## {title}\n\n{}", table.to_markdown()));
     }
@@ -32,6 +36,30 @@ pub(super) fn render(data: &PageData) -> String {
     for note in &data.notes {
         text.push_str(&format!("\n{note}\n"));
     }
+    text
+}
+
+/// What a search found, and what each group is worth.
+fn search(found: &Finished) -> String {
+    let (search, outcome) = (&found.search, &found.outcome);
+    let mut text = format!(
+        "\n## Search\n\nFound among {} points of `{}`: chosen on {} validation questions of {}, measured on {} test questions, \
+         which had no say.\n\n{}",
+        outcome.evaluations,
+        search.expression,
+        outcome.validation_questions,
+        search.tasks.join(", "),
+        outcome.test_questions,
+        outcome.picks_table().to_markdown()
+    );
+    if !outcome.importance.is_empty() {
+        text.push_str(&format!(
+            "\nWhat leaving out a group changes, from {}, on the validation questions:\n\n{}",
+            outcome.start.model,
+            outcome.importance_table().to_markdown()
+        ));
+    }
+    text.push_str(&format!("\n`{}`\n", outcome.found.expression));
     text
 }
 

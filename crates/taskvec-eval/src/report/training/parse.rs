@@ -62,7 +62,7 @@ pub struct Step {
 pub struct Sample {
     /// At which step.
     pub step: u64,
-    /// The prompt: its number among the prompts of the run, or its text.
+    /// The prompt's text; in a run that did not keep it, its number among the prompts.
     pub prompt: String,
     /// What the model wrote.
     pub completion: String,
@@ -226,7 +226,8 @@ fn step(line: &Map<String, Value>) -> std::result::Result<Step, String> {
 }
 
 fn sample(line: &Map<String, Value>) -> std::result::Result<Sample, String> {
-    let prompt = match line.get("prompt") {
+    // Runs that kept the text of the prompt keep its number too.
+    let prompt = match line.get("prompt_text").or_else(|| line.get("prompt")) {
         Some(Value::String(text)) => text.clone(),
         Some(Value::Number(number)) => number.to_string(),
         other => return Err(unexpected("prompt", other, "a number or text")),

@@ -46,7 +46,8 @@ fn completions(steps: u64) -> String {
                 HOSTILE[step as usize / 2 % HOSTILE.len()].to_owned()
             };
             let line = serde_json::json!({
-                "step": step, "prompt": 17 * step + index, "completion": completion, "reward": index as f64 / 2.0,
+                "step": step, "prompt": 17 * step + index, "prompt_text": format!("Q: How many figs at {step}?\n{}", HOSTILE[1]),
+                "completion": completion, "reward": index as f64 / 2.0,
                 "advantage": -0.5, "ended": index == 0, "step_by_step": true,
             });
             text.push_str(&format!("{line}\n"));

@@ -180,6 +180,7 @@ fn scores_are_the_harness_sample_by_sample() {
         let completion = Completion {
             text: cut(&written, &protocol.stop(PromptForm::Base)).to_owned(),
             token_count: 0,
+            mean_log_probability: None,
             finish: Finish::Stop,
         };
         let score = protocol.score(document, &completion).unwrap();

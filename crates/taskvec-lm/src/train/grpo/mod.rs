@@ -51,7 +51,9 @@ pub struct GrpoOutcome {
 #[derive(Serialize)]
 struct LoggedCompletion<'a> {
     step: u64,
+    /// Its number among the prompts of the run.
     prompt: usize,
+    prompt_text: String,
     completion: &'a str,
     reward: f64,
     advantage: f64,
@@ -122,7 +124,7 @@ pub fn train(
             && sampled > 0
             && steps % sampled == 0
         {
-            for logged in group.logged(steps, config.num_completions_to_log) {
+            for logged in group.logged(environment, steps, config.num_completions_to_log) {
                 log.write(&logged)?;
             }
         }

@@ -45,6 +45,9 @@ pub trait Environment: Sync {
     /// The tokens of prompt `index`.
     fn prompt(&self, index: usize) -> &[u32];
 
+    /// Prompt `index` as text, for the record.
+    fn prompt_text(&self, index: usize) -> String;
+
     /// Rewards a completion of prompt `index`.
     ///
     /// # Errors
@@ -278,6 +281,7 @@ impl Group {
     /// Completions for the record, evenly spread over the rollout.
     pub(super) fn logged(
         &self,
+        environment: &dyn Environment,
         step: u64,
         count: usize,
     ) -> impl Iterator<Item = LoggedCompletion<'_>> {
@@ -286,6 +290,7 @@ impl Group {
         shown.map(move |member| LoggedCompletion {
             step,
             prompt: member.prompt,
+            prompt_text: environment.prompt_text(member.prompt),
             completion: &member.judgement.text,
             reward: member.judgement.reward,
             advantage: member.advantage,

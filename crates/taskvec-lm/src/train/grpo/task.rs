@@ -72,11 +72,17 @@ impl Environment for TaskEnvironment<'_> {
         &self.prompts[index]
     }
 
+    /// With the markers of a chat, as the model was given it.
+    fn prompt_text(&self, index: usize) -> String {
+        self.tokenizer.decode(&self.prompts[index], false)
+    }
+
     fn judge(&self, index: usize, rollout: &Rollout) -> Result<Judgement> {
         let text = self.tokenizer.decode(&rollout.tokens, true);
         let completion = Completion {
             text,
             token_count: rollout.tokens.len(),
+            mean_log_probability: None,
             finish: if rollout.ended {
                 Finish::EndOfSequence
             } else {

@@ -86,6 +86,10 @@ impl Environment for Bandit {
         &self.prompts[index]
     }
 
+    fn prompt_text(&self, index: usize) -> String {
+        format!("arm {}", self.prompts[index][0])
+    }
+
     fn judge(&self, index: usize, completion: &Rollout) -> Result<Judgement> {
         let right = completion.tokens.first() == Some(&(self.prompts[index][0] + 2));
         Ok(Judgement {
@@ -248,6 +252,11 @@ fn a_run_resumes_exactly() {
     assert_eq!(steps, [0, 1, 2, 3, 4, 5, 6]);
     let samples = std::fs::read_to_string(directory.file(COMPLETIONS_FILE)).unwrap();
     assert_eq!(samples.lines().count(), 4 * config.num_completions_to_log);
+    for line in samples.lines() {
+        let sample: serde_json::Value = serde_json::from_str(line).unwrap();
+        let arm = sample["prompt"].as_u64().unwrap() + 3;
+        assert_eq!(sample["prompt_text"], format!("arm {arm}"));
+    }
 
     // Other settings are another run.
     let other = GrpoConfig {
@@ -282,6 +291,10 @@ impl Environment for Fading {
 
     fn prompt(&self, index: usize) -> &[u32] {
         self.bandit.prompt(index)
+    }
+
+    fn prompt_text(&self, index: usize) -> String {
+        self.bandit.prompt_text(index)
     }
 
     fn judge(&self, index: usize, completion: &Rollout) -> Result<Judgement> {

@@ -1,9 +1,9 @@
 //! A search on the screen: while it runs, and when it is done.
 
-use taskvec_eval::search::{Against, Difference, Outcome, Pick, Place, Search, Stage};
+use taskvec_eval::search::{Against, Difference, Outcome, Place, Search, Stage};
 
 use super::Counted;
-use crate::printer::{Align, CurvePoint, Measured, Printer, Table, curve};
+use crate::printer::{CurvePoint, Measured, Printer, Table, curve};
 
 /// What has been measured so far.
 pub(super) struct Board<'a> {
@@ -111,63 +111,13 @@ pub(super) fn print(search: &Search, outcome: &Outcome, printer: &Printer) -> an
         "What leaving out a group changes, from {}, on {} validation questions",
         outcome.start.model, outcome.validation_questions
     ))?;
-    printer.table(&importance(outcome))?;
+    printer.table(&Table::from(&outcome.importance_table()))?;
     printer.data("\nWhat was found")?;
-    printer.table(&picks(outcome))?;
+    printer.table(&Table::from(&outcome.picks_table()))?;
     printer.data(format!("\n{}", printer.wrapped(&prose(search, outcome))))?;
     printer.data("\nTest questions of every task and condition")?;
     printer.table(&Table::from(&outcome.report.overview()))?;
     printer.data(format!("\n{}", outcome.found.expression))
-}
-
-fn importance(outcome: &Outcome) -> Table {
-    let mut table = Table::new([
-        ("group", Align::Left),
-        ("tensors", Align::Right),
-        ("change, points", Align::Right),
-        ("95 % interval", Align::Right),
-        ("adjusted p", Align::Right),
-        ("found", Align::Right),
-    ]);
-    for row in &outcome.importance {
-        let found = outcome.coefficient(&row.group);
-        table.row([
-            row.group.name.clone(),
-            row.group.tensors.to_string(),
-            points(row.change.value),
-            interval(&row.change),
-            format!("{:.3}", row.p_value_adjusted),
-            found.map_or_else(String::new, |value| value.text.clone()),
-        ]);
-    }
-    table
-}
-
-fn picks(outcome: &Outcome) -> Table {
-    let mut table = Table::new([
-        ("", Align::Left),
-        ("point", Align::Left),
-        ("validation %", Align::Right),
-        ("test %", Align::Right),
-        ("95 % interval", Align::Right),
-    ]);
-    let rows: [(&str, Option<&Pick>); 4] = [
-        ("without", outcome.without.as_ref()),
-        ("start", Some(&outcome.start)),
-        ("one for all", Some(&outcome.uniform)),
-        ("found", Some(&outcome.found)),
-    ];
-    for (role, pick) in rows {
-        let Some(pick) = pick else { continue };
-        table.row([
-            role.to_owned(),
-            pick.model.clone(),
-            format!("{:.1}", 100.0 * pick.validation),
-            format!("{:.1}", 100.0 * pick.test),
-            format!("{:.1} to {:.1}", 100.0 * pick.ci_low, 100.0 * pick.ci_high),
-        ]);
-    }
-    table
 }
 
 fn prose(search: &Search, outcome: &Outcome) -> String {

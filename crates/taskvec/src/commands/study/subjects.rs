@@ -21,7 +21,7 @@ pub(in crate::commands) struct Repetition {
     /// Each variant's label and what it is, in an expression without names.
     pub(super) models: Vec<(String, Expression)>,
     /// Each short name that stands for a vector, and what that is.
-    pub(super) vectors: Vec<(String, Expression)>,
+    pub(super) vectors: Vec<(String, Plan)>,
 }
 
 impl Repetition {
@@ -147,11 +147,7 @@ impl Names {
     }
 
     /// The short names that stand for vectors.
-    fn vectors(
-        &self,
-        recipe: &Recipe,
-        printer: &Printer,
-    ) -> anyhow::Result<Vec<(String, Expression)>> {
+    fn vectors(&self, recipe: &Recipe, printer: &Printer) -> anyhow::Result<Vec<(String, Plan)>> {
         let library = resolution::library(printer);
         let (bindings, options) = (Bindings::default(), PlanOptions::default());
         let mut vectors = Vec::new();
@@ -164,7 +160,7 @@ impl Names {
             let plan = Plan::build(&expression, &bindings, &library, &options)
                 .with_context(|| format!("cannot tell what `{name}` is in the recipe"))?;
             if plan.kind() == Kind::Vector {
-                vectors.push((name.clone(), expression));
+                vectors.push((name.clone(), plan));
             }
         }
         Ok(vectors)

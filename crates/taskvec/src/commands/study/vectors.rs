@@ -1,7 +1,7 @@
 //! Whether vectors that are to be added up are in one another's way.
 
+use taskvec_core::InspectOptions;
 use taskvec_core::statistics::Subject;
-use taskvec_core::{Bindings, InspectOptions, Plan, PlanOptions};
 use taskvec_eval::report::Table;
 
 use super::Section;
@@ -9,8 +9,6 @@ use super::subjects::Repetition;
 use crate::args::weights::ThreadArgs;
 use crate::failure::unless_interrupted;
 use crate::interruption::Heeding;
-use crate::printer::Printer;
-use crate::resolution;
 
 /// Cosine and signs of each pair of the recipe's vectors; `None` where it has fewer than two.
 ///
@@ -20,26 +18,15 @@ use crate::resolution;
 pub(super) fn section(
     repetition: &Repetition,
     threads: ThreadArgs,
-    printer: &Printer,
 ) -> anyhow::Result<Option<Section>> {
-    let (library, bindings) = (resolution::library(printer), Bindings::default());
-    let plans = repetition
-        .vectors
-        .iter()
-        .map(|(name, expression)| {
-            let options = PlanOptions::default();
-            let plan = Plan::build(expression, &bindings, &library, &options)?;
-            Ok((name, plan))
-        })
-        .collect::<anyhow::Result<Vec<_>>>()?;
     let heeding = Heeding::begin();
     let options = InspectOptions {
         threads: threads.threads,
         cancelled: Some(heeding.flag()),
     };
     let mut rows = Vec::new();
-    for (index, (name, plan)) in plans.iter().enumerate() {
-        for (other, beside) in &plans[index + 1..] {
+    for (index, (name, plan)) in repetition.vectors.iter().enumerate() {
+        for (other, beside) in &repetition.vectors[index + 1..] {
             let subject = Subject {
                 plan,
                 beside: Some(beside),
@@ -62,8 +49,8 @@ pub(super) fn section(
                 .as_ref()
                 .map_or(f64::NAN, |(second, _)| second.norm());
             rows.push(vec![
-                (*name).clone(),
-                (*other).clone(),
+                name.clone(),
+                other.clone(),
                 norm(whole.found.norm()),
                 norm(second),
                 cosine,

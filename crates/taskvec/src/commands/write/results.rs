@@ -6,10 +6,10 @@ use std::path::Path;
 use taskvec_core::Plan;
 use taskvec_eval::Report;
 use taskvec_eval::run::{Record, RecordLog};
-use taskvec_eval::sweep::RECORDS;
 
 use crate::commands::best::read;
 use crate::commands::model::{Fingerprint, Fingerprints};
+use crate::commands::record_file;
 use crate::failure::Refusal;
 use crate::printer::Printer;
 
@@ -26,10 +26,7 @@ pub(super) fn of(
     let Some(run) = run else {
         return Ok(BTreeMap::new());
     };
-    let path = match run.is_dir() {
-        true => run.join(RECORDS),
-        false => run.to_owned(),
-    };
+    let path = record_file(run);
     let records = read(&path, RecordLog::parse)?;
     let mut fingerprints = Fingerprints::new(Fingerprint::Content);
     let mut results = BTreeMap::new();
