@@ -21,7 +21,7 @@ pub(crate) fn run(arguments: &DemoArgs, printer: &Printer) -> anyhow::Result<()>
     let mut recipe = study::micro()?;
     recipe.questions.limit = Some(arguments.limit);
     recipe.seeds = vec![arguments.seed];
-    let questions = Questions::find(&taskvec_eval::Registry::standard(), &recipe, printer)?;
+    let questions = Questions::find(&super::tasks::registry(None, printer), &recipe, printer)?;
     let conduct = Conduct {
         recipe: &recipe,
         cells: &questions.cells,
