@@ -31,6 +31,7 @@ fn record(model: &str, document: usize, sample: u32, correct: bool) -> Record {
         token_count: 3,
         log_probabilities: Vec::new(),
         reference: document.to_string(),
+        document_sha256: String::new(),
         score: SampleScore {
             correct,
             flexible_correct: correct,

@@ -46,6 +46,7 @@ fn records(
                 token_count: 10,
                 log_probabilities: Vec::new(),
                 reference: String::new(),
+                document_sha256: String::new(),
                 score: SampleScore {
                     correct: right(index),
                     flexible_correct: true,

@@ -201,6 +201,7 @@ fn records(
         token_count: 1,
         log_probabilities: Vec::new(),
         reference: String::new(),
+        document_sha256: String::new(),
         score: SampleScore {
             correct: right(place, index),
             flexible_correct: false,

@@ -74,6 +74,7 @@ fn records(sweep: &Sweep, n: usize, skill: impl Fn(f64) -> f64) -> Vec<Record> {
                 token_count: 1,
                 log_probabilities: Vec::new(),
                 reference: String::new(),
+                document_sha256: String::new(),
                 score: SampleScore {
                     correct: hardness < skill(value),
                     flexible_correct: false,

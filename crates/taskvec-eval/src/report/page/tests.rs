@@ -78,6 +78,7 @@ fn records(model: &str, skill: f64, limit: usize) -> Vec<Record> {
                     token_count: 10 + index % 5,
                     log_probabilities: Vec::new(),
                     reference: document.reference.clone(),
+                    document_sha256: String::new(),
                     score: SampleScore {
                         correct: is_right,
                         flexible_correct: is_right || index % 10 == 0,
