@@ -426,6 +426,7 @@ mod tests {
                 text: text.to_owned(),
                 token_count: 9,
                 finish: Finish::EndOfSequence,
+                mean_log_probability: None,
             };
             let runs = judge.0.load(Ordering::Relaxed);
             let score = Generative::score(&task, &document, &completion).unwrap();

@@ -22,7 +22,7 @@ pub(crate) fn run(arguments: &DemoArgs, printer: &Printer) -> anyhow::Result<()>
     let mut recipe = study::micro()?;
     recipe.questions.limit = Some(arguments.limit);
     recipe.seeds = vec![arguments.seed];
-    let registry = super::tasks::registry(None);
+    let registry = super::tasks::registry(None, printer);
     leave_out_unready(&registry, &mut recipe, printer)?;
     let questions = Questions::find(&registry, &recipe, printer)?;
     let conduct = Conduct {
