@@ -58,7 +58,7 @@ pub enum Error {
         task: String,
     },
     /// A task whose data does not ship with taskvec.
-    #[error("task `{task}` reads its questions from `{file}`, and no data directory is given")]
+    #[error("task `{task}` reads its questions from `{file}`, and `--data` is not given")]
     NoData {
         /// The task.
         task: String,
@@ -77,6 +77,36 @@ pub enum Error {
         /// What the operating system said.
         #[source]
         source: std::io::Error,
+    },
+    /// Questions that could not be fetched from the Hub.
+    #[error("cannot fetch the questions of task `{task}`")]
+    DataHub {
+        /// The task.
+        task: String,
+        /// Why.
+        #[source]
+        source: Box<taskvec_core::Error>,
+    },
+    /// A data set on the Hub that has no one file of the split.
+    #[error(
+        "`hf:datasets/{repository}` has no file that is the split `{split}`, which task `{task}` asks"
+    )]
+    NoDataOnHub {
+        /// The task.
+        task: String,
+        /// `organisation/name`.
+        repository: String,
+        /// The split.
+        split: String,
+    },
+    /// A Parquet file of questions that cannot be read.
+    #[error("cannot read the questions in `{}`", path.display())]
+    DataParquet {
+        /// The file.
+        path: PathBuf,
+        /// What the reader said.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync + 'static>,
     },
     /// A file of questions whose content is none.
     #[error("line {line} of the questions in `{}` is none", path.display())]
@@ -492,13 +522,18 @@ impl Error {
                 Some("`gsm8k` and the micro tasks have training questions".to_owned())
             }
             Self::NoData { file, licence, .. } => Some(format!(
-                "pass `--data DIR`, where `DIR/{file}` or `DIR/{file}.gz` is the file as published; its licence: {licence}"
+                "pass `--data DIR`, where `DIR/{file}` or `DIR/{file}.gz` is the file as published, or `--data hf` to fetch the same from the Hub; its licence: {licence}"
             )),
             Self::DataFile { .. } | Self::CompletionFile { .. } | Self::CompletionOutput { .. } => {
                 None
             }
-            Self::DataRecord { .. } => {
-                Some("the file must be as published: JSON lines, or one JSON array".to_owned())
+            Self::DataHub { source, .. } => source.hint(),
+            Self::NoDataOnHub { .. } => Some(
+                "its publisher has moved it: pass `--data DIR` with the file; `taskvec tasks` says where in DIR"
+                    .to_owned(),
+            ),
+            Self::DataParquet { .. } | Self::DataRecord { .. } => {
+                Some("the file must be as published: JSON lines, one JSON array, or Parquet".to_owned())
             }
             Self::NoJudge { .. } => None,
             Self::JudgeNotReady { source, .. } => source

@@ -1,7 +1,7 @@
 //! From what the user wrote to a plan.
 
 use std::path::Path;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use taskvec_core::{
     Bindings, Expression, Hub, HubProgress, HubSettings, Kind, Library, Plan, PlanOptions,
@@ -18,12 +18,19 @@ use crate::printer::{Printer, Progress, Unit};
 pub(crate) fn library(printer: &Printer) -> Library {
     static LIBRARY: OnceLock<Library> = OnceLock::new();
     let library = LIBRARY.get_or_init(|| {
-        let hub = Hub::new(HubSettings::from_environment(), fetching(printer.clone()));
         Library::new()
             .with("micro", micro::embedded, &micro::NAMES)
-            .with_hub(hub)
+            .with_hub(hub(printer))
     });
     library.clone()
+}
+
+/// The Hub, of which there is one too.
+pub(crate) fn hub(printer: &Printer) -> Arc<Hub> {
+    static HUB: OnceLock<Arc<Hub>> = OnceLock::new();
+    let hub =
+        HUB.get_or_init(|| Hub::new(HubSettings::from_environment(), fetching(printer.clone())));
+    Arc::clone(hub)
 }
 
 /// Draws a bar while something is fetched.

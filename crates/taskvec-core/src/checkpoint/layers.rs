@@ -3,7 +3,7 @@
 //! A view has the tensors of a checkpoint under other names, and reads them from where they are stored. Whoever holds
 //! one beside other checkpoints sees names that fit together, and need not know that a name on disk is another.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::Checkpoint;
@@ -168,6 +168,17 @@ impl Checkpoint {
             .map(|name| name.layer.saturating_add(1))
             .max()
             .unwrap_or(0)
+    }
+
+    /// Its lists of layers, as the names of their first layers begin: one in a language model, one more for what sees,
+    /// hears or encodes.
+    pub(crate) fn layer_lists(&self) -> Vec<String> {
+        let names = self.tensors().keys();
+        let lists: BTreeSet<&str> = names
+            .filter_map(|name| LayerName::of(name))
+            .map(|name| name.before)
+            .collect();
+        lists.into_iter().map(|list| format!("{list}0")).collect()
     }
 }
 

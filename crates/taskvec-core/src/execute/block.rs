@@ -202,11 +202,6 @@ pub(crate) fn widen(format: FloatFormat, bytes: &[u8], output: &mut [f32]) {
     f32::accumulate(output, format, 1.0, bytes, true);
 }
 
-/// Stores singles as little-endian bytes.
-pub(crate) fn store_singles(values: &[f32], output: &mut [u8]) {
-    f32::narrow(values, FloatFormat::F32, output);
-}
-
 /// A format in which sums are held.
 pub(crate) trait Accumulator: Copy + PartialEq {
     const ONE: Self;

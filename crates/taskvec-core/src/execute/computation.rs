@@ -1,12 +1,13 @@
 //! One tensor's formula made ready to run on ranges of elements.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::block::{store_singles, widen};
 use super::float::FloatFormat;
 use super::linear::{LinearKernel, Tally};
+use super::singles;
 use crate::checkpoint::Checkpoint;
 use crate::coefficient::Coefficient;
 use crate::error::Result;
@@ -21,6 +22,8 @@ pub(crate) struct Root<'a> {
 
 /// Elements that are gathered together where a method sees a whole tensor.
 const PIECE_ELEMENTS: u64 = 1 << 18;
+/// Elements that go through all steps together: their operands and results then stay near the processor.
+const STEPPED_ELEMENTS: usize = 1 << 13;
 
 /// What earlier passes found out, for each step.
 pub(crate) type Known = Arc<Vec<Vec<Vec<f64>>>>;
@@ -65,6 +68,8 @@ struct Combination {
     format: FloatFormat,
     /// The input that it is, as it is stored.
     as_stored: Option<usize>,
+    /// The step whose result it is.
+    as_computed: Option<usize>,
 }
 
 /// Which of the elements at hand are wanted.
@@ -80,6 +85,14 @@ impl Window {
         let size = bytes.len() / self.at_hand.max(1);
         &bytes[self.wanted.start * size..self.wanted.end * size]
     }
+
+    /// A range of the wanted elements.
+    fn within(&self, range: Range<usize>) -> Self {
+        Self {
+            at_hand: self.at_hand,
+            wanted: self.wanted.start + range.start..self.wanted.start + range.end,
+        }
+    }
 }
 
 /// What the formulas of a tensor are compiled into.
@@ -93,10 +106,8 @@ struct Compiler<'a> {
 #[derive(Default)]
 pub(crate) struct Workspace {
     inputs: Vec<Vec<u8>>,
-    steps: Vec<Vec<u8>>,
+    steps: Vec<Vec<f32>>,
     operands: Vec<Vec<f32>>,
-    result: Vec<f32>,
-    bytes: Vec<u8>,
     outputs: Vec<Vec<u8>>,
 }
 
@@ -255,17 +266,17 @@ impl Computation {
         }
     }
 
-    /// One block of one pass of a step.
+    /// Blocks of `length` elements, the last one perhaps of fewer, in one pass of a step: what it says of each.
     pub(crate) fn observe(
         &self,
         (step, pass): (usize, usize),
-        offset: u64,
-        count: usize,
+        (offset, count): (u64, usize),
+        length: u64,
         known: &Known,
         workspace: &mut Workspace,
-    ) -> Result<Vec<f64>> {
+    ) -> Result<Vec<Vec<f64>>> {
         let prepared = &self.steps[step];
-        let observe = |operands: &[&[f32]]| {
+        let observe = |offset: u64, operands: &[&[f32]]| {
             let block = OperandBlock { offset, operands };
             prepared
                 .method
@@ -273,12 +284,15 @@ impl Computation {
         };
         if prepared.method.observes(pass) != Extent::Tensor {
             let window = self.gather(&prepared.needs, offset, count, known, workspace)?;
-            self.operands(prepared, window, workspace);
-            let operands: Vec<&[f32]> = workspace.operands[..prepared.operands.len()]
-                .iter()
-                .map(Vec::as_slice)
-                .collect();
-            return Ok(observe(&operands));
+            let blocks = (0..count).step_by(length as usize).map(|start| {
+                let block = window.within(start..count.min(start + length as usize));
+                prepared.compute_operands(&block, workspace);
+                observe(
+                    offset + start as u64,
+                    &prepared.operands_in(&block, workspace),
+                )
+            });
+            return Ok(blocks.collect());
         }
         // A piece at a time: what stays is the operands alone.
         let mut whole: Vec<Vec<f32>> = prepared
@@ -291,14 +305,15 @@ impl Computation {
         while at < end {
             let piece = PIECE_ELEMENTS.min(end - at);
             let window = self.gather(&prepared.needs, at, piece as usize, known, workspace)?;
-            self.operands(prepared, window, workspace);
-            for (whole, operand) in whole.iter_mut().zip(&workspace.operands) {
+            prepared.compute_operands(&window, workspace);
+            let operands = prepared.operands_in(&window, workspace);
+            for (whole, operand) in whole.iter_mut().zip(operands) {
                 whole.extend_from_slice(operand);
             }
             at += piece;
         }
         let operands: Vec<&[f32]> = whole.iter().map(Vec::as_slice).collect();
-        Ok(observe(&operands))
+        Ok(vec![observe(offset, &operands)])
     }
 
     pub(crate) fn merge(
@@ -356,10 +371,6 @@ impl Computation {
         let widened = self.widened(needs, offset, count);
         let first = (offset - widened.start) as usize;
         let (offset, count) = (widened.start, (widened.end - widened.start) as usize);
-        let all = Window {
-            at_hand: count,
-            wanted: 0..count,
-        };
         workspace
             .inputs
             .resize_with(self.inputs.len().max(workspace.inputs.len()), Vec::new);
@@ -376,22 +387,20 @@ impl Computation {
                 .read_at(&self.name, offset * size as u64, buffer)?;
         }
         for &index in &needs.steps {
-            let step = &self.steps[index];
-            self.operands(step, all.clone(), workspace);
-            let operands: Vec<&[f32]> = workspace.operands[..step.operands.len()]
-                .iter()
-                .map(Vec::as_slice)
-                .collect();
-            workspace.result.resize(count, 0.0);
-            let block = OperandBlock {
-                offset,
-                operands: &operands,
+            workspace.steps[index].resize(count, 0.0);
+        }
+        let together = match self.emitted(needs) {
+            Extent::Elements => STEPPED_ELEMENTS,
+            Extent::Rows | Extent::Tensor => STEPPED_ELEMENTS.next_multiple_of(self.row() as usize),
+        };
+        for start in (0..count).step_by(together) {
+            let window = Window {
+                at_hand: count,
+                wanted: start..count.min(start + together),
             };
-            step.method
-                .emit(self.context(), &known[index], block, &mut workspace.result);
-            let stored = &mut workspace.steps[index];
-            stored.resize(count * FloatFormat::F32.size_bytes(), 0);
-            store_singles(&workspace.result, stored);
+            for &index in &needs.steps {
+                self.step(index, offset, &window, known, workspace);
+            }
         }
         Ok(Window {
             at_hand: count,
@@ -399,20 +408,55 @@ impl Computation {
         })
     }
 
-    /// Computes the operands of a step as singles.
-    fn operands(&self, step: &PreparedStep, window: Window, workspace: &mut Workspace) {
-        let count = window.wanted.len();
+    /// Computes the wanted elements of a step, of which the first at hand is element `offset`.
+    fn step(
+        &self,
+        index: usize,
+        offset: u64,
+        window: &Window,
+        known: &Known,
+        workspace: &mut Workspace,
+    ) {
+        let step = &self.steps[index];
+        step.compute_operands(window, workspace);
+        // No step is its own operand.
+        let mut result = std::mem::take(&mut workspace.steps[index]);
+        let block = OperandBlock {
+            offset: offset + window.wanted.start as u64,
+            operands: &step.operands_in(window, workspace),
+        };
+        let output = &mut result[window.wanted.clone()];
+        step.method
+            .emit(self.context(), &known[index], block, output);
+        workspace.steps[index] = result;
+    }
+}
+
+impl PreparedStep {
+    /// Computes the operands, save those that are results of other steps.
+    fn compute_operands(&self, window: &Window, workspace: &mut Workspace) {
         let mut operands = std::mem::take(&mut workspace.operands);
-        let mut bytes = std::mem::take(&mut workspace.bytes);
-        operands.resize_with(step.operands.len().max(operands.len()), Vec::new);
-        bytes.resize(count * FloatFormat::F32.size_bytes(), 0);
-        for (combination, operand) in step.operands.iter().zip(&mut operands) {
-            combination.evaluate(workspace, &window, &mut bytes, &mut Tally::default());
-            operand.resize(count, 0.0);
-            widen(FloatFormat::F32, &bytes, operand);
+        operands.resize_with(self.operands.len().max(operands.len()), Vec::new);
+        for (combination, operand) in self.operands.iter().zip(&mut operands) {
+            if combination.as_computed.is_none() {
+                operand.resize(window.wanted.len(), 0.0);
+                singles::fill(operand, |bytes| {
+                    combination.evaluate(workspace, window, bytes, &mut Tally::default());
+                });
+            }
         }
         workspace.operands = operands;
-        workspace.bytes = bytes;
+    }
+
+    /// The operands, after they were computed.
+    fn operands_in<'w>(&self, window: &Window, workspace: &'w Workspace) -> Vec<&'w [f32]> {
+        let operands = self.operands.iter().zip(&workspace.operands);
+        operands
+            .map(|(combination, operand)| match combination.as_computed {
+                Some(step) => &workspace.steps[step][window.wanted.clone()],
+                None => operand.as_slice(),
+            })
+            .collect()
     }
 }
 
@@ -478,9 +522,18 @@ impl Compiler<'_> {
             }
             _ => None,
         };
+        let as_computed = match (operands.as_slice(), typed.as_slice()) {
+            ([Operand::Step(place)], [(coefficient, stored)])
+                if coefficient.is_one() && *stored == format =>
+            {
+                Some(*place)
+            }
+            _ => None,
+        };
         Combination {
             operands,
             as_stored,
+            as_computed,
             kernel: LinearKernel::new(&typed, format),
             coefficients: typed
                 .into_iter()
@@ -544,15 +597,17 @@ impl Combination {
         output: &mut [u8],
         tally: &mut Tally,
     ) {
-        let inputs: Vec<&[u8]> = self
+        let stored: Vec<Cow<'_, [u8]>> = self
             .operands
             .iter()
             .map(|operand| match operand {
-                Operand::Input(input) => workspace.inputs[*input].as_slice(),
-                Operand::Step(step) => workspace.steps[*step].as_slice(),
+                Operand::Input(input) => Cow::Borrowed(window.of(&workspace.inputs[*input])),
+                Operand::Step(step) => {
+                    singles::stored(&workspace.steps[*step][window.wanted.clone()])
+                }
             })
-            .map(|bytes| window.of(bytes))
             .collect();
+        let inputs: Vec<&[u8]> = stored.iter().map(|bytes| &**bytes).collect();
         self.kernel.evaluate(&inputs, output, tally);
     }
 }

@@ -21,6 +21,7 @@ mod pending;
 mod recompute;
 mod record;
 mod run;
+mod singles;
 mod sparse;
 mod write;
 

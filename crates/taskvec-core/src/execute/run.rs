@@ -18,6 +18,8 @@ use crate::statistics::SampledBlock;
 
 /// Elements of a block that a method observes. Fixed, because sums over a block depend on its borders.
 const OBSERVED_ELEMENTS: u64 = 1 << 14;
+/// Blocks are observed together up to so many elements: small reads cost more for the call than for the bytes.
+const OBSERVED_TOGETHER: u64 = 1 << 16;
 /// Elements among which one unit of a survey looks for its blocks.
 const SURVEYED_ELEMENTS: u64 = 1 << 20;
 /// Largest buffer by default: operands and result of a chunk then fit a second-level cache or nearly so, and a system
@@ -320,7 +322,10 @@ impl Run<'_> {
                 }
             };
             if cursor.at < tensor.length {
-                let step = *tensor.observed.get(cursor.stage).unwrap_or(&tensor.chunk);
+                let step = match tensor.observed.get(cursor.stage) {
+                    Some(block) => (OBSERVED_TOGETHER / block).max(1) * block,
+                    None => tensor.chunk,
+                };
                 let length = step.min(tensor.length - cursor.at);
                 let unit = Unit {
                     tensor,
@@ -473,9 +478,13 @@ impl Run<'_> {
         // Whole tensors are large: one at a time.
         let is_whole = computation.observed(stage) == Extent::Tensor;
         let alone = is_whole.then(|| lock(&self.whole));
-        let partial = computation.observe(stage, unit.at, unit.length, &known, workspace)?;
+        let block = tensor.observed[unit.stage];
+        let place = (unit.at, unit.length);
+        let partials = computation.observe(stage, place, block, &known, workspace)?;
         drop((known, alone));
-        tensor.gather(computation, unit.at / tensor.observed[unit.stage], partial);
+        for (index, partial) in (unit.at / block..).zip(partials) {
+            tensor.gather(computation, index, partial);
+        }
         Ok(None)
     }
 

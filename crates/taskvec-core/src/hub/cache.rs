@@ -12,6 +12,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::HubError;
+use super::repository::Repository;
 
 /// The part of the cache that one repository has.
 pub(super) struct RepositoryCache {
@@ -20,8 +21,8 @@ pub(super) struct RepositoryCache {
 }
 
 impl RepositoryCache {
-    pub(super) fn new(cache: &Path, repository: &str) -> Self {
-        let name = format!("models--{}", repository.replace('/', "--"));
+    pub(super) fn new(cache: &Path, repository: &Repository) -> Self {
+        let name = repository.folder();
         Self {
             root: cache.join(&name),
             locks: cache.join(".locks").join(name),
@@ -72,8 +73,14 @@ impl RepositoryCache {
             }
             _ => {}
         }
-        link(&self.blob(etag), Path::new("../../blobs").join(etag), &path)
-            .map_err(HubError::disk("create", &path))
+        // Links are relative, so that the cache may be moved: one step up for each directory that the file lies in.
+        let up = "../".repeat(2 + name.matches('/').count());
+        link(
+            &self.blob(etag),
+            PathBuf::from(format!("{up}blobs/{etag}")),
+            &path,
+        )
+        .map_err(HubError::disk("create", &path))
     }
 
     /// Waits until no other process fetches the blob. None where the filesystem has no locks.

@@ -10,6 +10,7 @@ use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::{Agent, Body};
 
 use super::cache::is_commit;
+use super::repository::Repository;
 use super::{HubError, HubSettings};
 
 /// The longest list of files that is read.
@@ -84,7 +85,11 @@ impl Client {
     }
 
     /// The files of a repository at a revision.
-    pub(super) fn listing(&self, repository: &str, revision: &str) -> Result<Listing, HubError> {
+    pub(super) fn listing(
+        &self,
+        repository: &Repository,
+        revision: &str,
+    ) -> Result<Listing, HubError> {
         #[derive(Deserialize)]
         struct Answer {
             sha: String,
@@ -95,8 +100,9 @@ impl Client {
             rfilename: String,
         }
         let url = format!(
-            "{}/api/models/{repository}/revision/{}",
+            "{}/api/{}/revision/{}",
             self.endpoint,
+            repository.api(),
             percent_encoded(revision)
         );
         self.persist(|| {
@@ -129,7 +135,7 @@ impl Client {
     /// What the Hub says of a file.
     pub(super) fn announcement(
         &self,
-        repository: &str,
+        repository: &Repository,
         commit: &str,
         file: &str,
     ) -> Result<Announcement, HubError> {
@@ -157,7 +163,7 @@ impl Client {
     /// Begins to fetch a file at a byte. The answer may begin at the first byte all the same: see its status.
     pub(super) fn content(
         &self,
-        repository: &str,
+        repository: &Repository,
         commit: &str,
         file: &str,
         from: u64,
@@ -200,16 +206,19 @@ impl Client {
         std::thread::sleep(wait.min(LONGEST_WAIT));
     }
 
-    pub(super) fn file_url(&self, repository: &str, commit: &str, file: &str) -> String {
+    pub(super) fn file_url(&self, repository: &Repository, commit: &str, file: &str) -> String {
         let endpoint = &self.endpoint;
-        let file = percent_encoded(file);
-        format!("{endpoint}/{repository}/resolve/{commit}/{file}")
+        let page = repository.page();
+        // Each part by itself: a file may lie in a directory.
+        let parts: Vec<String> = file.split('/').map(percent_encoded).collect();
+        let file = parts.join("/");
+        format!("{endpoint}/{page}/resolve/{commit}/{file}")
     }
 
     fn get(
         &self,
         url: &str,
-        repository: &str,
+        repository: &Repository,
         revision: &str,
         from: Option<u64>,
     ) -> Result<Answer, HubError> {
@@ -220,7 +229,7 @@ impl Client {
         &self,
         method: Method,
         url: &str,
-        repository: &str,
+        repository: &Repository,
         revision: &str,
         from: Option<u64>,
     ) -> Result<Answer, HubError> {
@@ -277,7 +286,7 @@ impl Client {
     fn refusal(
         &self,
         url: &str,
-        repository: &str,
+        repository: &Repository,
         revision: &str,
         response: Response<Body>,
     ) -> HubError {
@@ -286,11 +295,11 @@ impl Client {
         let token = self.token.is_some();
         match (status, header("x-error-code")) {
             (_, Some("GatedRepo")) => HubError::Gated {
-                page: format!("{}/{repository}", self.endpoint),
+                page: format!("{}/{}", self.endpoint, repository.page()),
                 token,
             },
             (_, Some("RepoNotFound")) => HubError::NoRepository {
-                repository: repository.to_owned(),
+                repository: repository.name.clone(),
                 token,
             },
             (_, Some("RevisionNotFound")) => HubError::NoRevision {
@@ -298,7 +307,7 @@ impl Client {
             },
             // Without a token the Hub says so of what does not exist, too.
             (401, _) if !token => HubError::NoRepository {
-                repository: repository.to_owned(),
+                repository: repository.name.clone(),
                 token,
             },
             (401 | 403, _) => HubError::Token { status },

@@ -9,6 +9,7 @@ use ureq::http::StatusCode;
 use super::HubError;
 use super::cache::{RepositoryCache, make_parent};
 use super::client::{ATTEMPTS, Announcement, Client};
+use super::repository::Repository;
 use crate::content_hash::ContentHasher;
 use crate::output::refused;
 
@@ -16,7 +17,7 @@ const READ_BYTES: usize = 1 << 18;
 
 /// A file of a repository at a commit.
 pub(super) struct Wanted<'a> {
-    pub(super) repository: &'a str,
+    pub(super) repository: &'a Repository,
     pub(super) commit: &'a str,
     pub(super) name: &'a str,
     pub(super) announced: Announcement,

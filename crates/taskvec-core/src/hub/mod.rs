@@ -7,12 +7,15 @@
 //! their SHA-256, only with that content. What was received before a connection broke, or the process died, is
 //! continued.
 //!
-//! Not covered: data sets and spaces, uploads, the Xet protocol (the Hub serves its files over plain HTTP too).
+//! Of a data set comes one file, which the caller chooses from the list of all.
+//!
+//! Not covered: spaces, uploads, the Xet protocol (the Hub serves its files over plain HTTP too).
 
 mod cache;
 mod client;
 mod download;
 mod error;
+mod repository;
 mod settings;
 
 use std::collections::BTreeMap;
@@ -30,6 +33,7 @@ use crate::reference::Reference;
 use cache::RepositoryCache;
 use client::{Announcement, Client};
 use download::{Wanted, download};
+use repository::Repository;
 
 /// How far fetching a repository has come.
 #[derive(Debug, Clone, Copy)]
@@ -91,37 +95,86 @@ impl Hub {
         if let Some(snapshot) = seen().get(&reference) {
             return Ok(snapshot.clone());
         }
-        let cache = RepositoryCache::new(&self.settings.cache, repository);
+        let repository = Repository::model(repository);
+        let cache = RepositoryCache::new(&self.settings.cache, &repository);
         let revision = revision.unwrap_or("main");
         let name = reference.to_string();
         let snapshot = if self.settings.offline {
-            cached(&cache, revision).ok_or_else(|| {
-                let cache = self.settings.cache.clone();
-                HubError::NotCached { cache }.of(&name)
-            })?
+            self.offline(&cache, revision, &name)?
         } else {
-            let fetched = self.fetch_online(&cache, repository, revision, &name);
-            fetched.map_err(|mut error| {
-                if let Error::Hub {
-                    source: HubError::Network { cached: found, .. },
-                    ..
-                } = &mut error
-                {
-                    *found = cached(&cache, revision).is_some();
-                }
-                error
-            })?
+            self.fetch_online(
+                &cache,
+                &repository,
+                revision,
+                &name,
+                &mut |files, path, fetch| fetch_needed(Path::new(&name), files, path, fetch),
+            )
+            .map_err(|error| or_cached(error, &cache, revision))?
         };
         seen().insert(reference, snapshot.clone());
         Ok(snapshot)
     }
 
+    /// Makes one file of a data set lie on this machine: that which `choose` names among all files of the repository.
+    /// Nothing where it names none.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Hub`] with the reason; [`Error::NoSpace`] and [`Error::Io`] of the cache.
+    pub fn fetch_data(
+        &self,
+        repository: &str,
+        revision: &str,
+        choose: &dyn Fn(&[String]) -> Option<String>,
+    ) -> Result<Option<PathBuf>> {
+        let repository = Repository::data_set(repository);
+        let cache = RepositoryCache::new(&self.settings.cache, &repository);
+        let name = format!("{repository}@{revision}");
+        if self.settings.offline {
+            let snapshot = self.offline(&cache, revision, &name)?;
+            let chosen = choose(&files_below(&snapshot.path));
+            return Ok(chosen.map(|file| snapshot.path.join(file)));
+        }
+        let mut chosen = None;
+        let snapshot = self
+            .fetch_online(
+                &cache,
+                &repository,
+                revision,
+                &name,
+                &mut |files, _, fetch| {
+                    // A name of a stranger becomes a path on this machine.
+                    let files: Vec<String> = files
+                        .iter()
+                        .filter(|name| is_below(name))
+                        .cloned()
+                        .collect();
+                    chosen = choose(&files);
+                    chosen
+                        .as_ref()
+                        .map_or(Ok(()), |file| fetch(std::slice::from_ref(file)))
+                },
+            )
+            .map_err(|error| or_cached(error, &cache, revision))?;
+        Ok(chosen.map(|file| snapshot.path.join(file)))
+    }
+
+    fn offline(&self, cache: &RepositoryCache, revision: &str, name: &str) -> Result<Snapshot> {
+        cached(cache, revision).ok_or_else(|| {
+            let cache = self.settings.cache.clone();
+            HubError::NotCached { cache }.of(name)
+        })
+    }
+
+    /// Lists a repository and lets `wanted` fetch what it needs of it: it is given the names of all files, where the
+    /// snapshot is, and what fetches.
     fn fetch_online(
         &self,
         cache: &RepositoryCache,
-        repository: &str,
+        repository: &Repository,
         revision: &str,
         name: &str,
+        wanted: &mut dyn FnMut(&[String], &Path, &mut Fetch<'_>) -> Result<()>,
     ) -> Result<Snapshot> {
         let failed = |error: HubError| error.of(name);
         let client = Client::new(&self.settings).map_err(failed)?;
@@ -137,7 +190,7 @@ impl Hub {
             done: 0,
             total: 0,
         };
-        let outcome = fetch_needed(Path::new(name), &listing.files, &path, &mut |files| {
+        let outcome = wanted(&listing.files, &path, &mut |files| {
             fetching.fetch(files).map_err(failed)
         });
         fetching.say(0, true);
@@ -148,6 +201,50 @@ impl Hub {
             commit: listing.commit,
         })
     }
+}
+
+/// Makes files of these names lie in the snapshot.
+type Fetch<'a> = dyn FnMut(&[String]) -> Result<()> + 'a;
+
+/// Says of a broken connection whether the cache has what offline mode would use.
+fn or_cached(mut error: Error, cache: &RepositoryCache, revision: &str) -> Error {
+    if let Error::Hub {
+        source: HubError::Network { cached: found, .. },
+        ..
+    } = &mut error
+    {
+        *found = cached(cache, revision).is_some();
+    }
+    error
+}
+
+/// Whether a file of that name lies below whatever it is joined to, on every system.
+fn is_below(name: &str) -> bool {
+    name.split('/').all(|part| {
+        !part.is_empty()
+            && part != "."
+            && part != ".."
+            && !part.contains(['\\', ':'])
+            && !part.chars().any(char::is_control)
+    })
+}
+
+/// The files of a snapshot by their paths below it, in order. What cannot be read is not there.
+fn files_below(snapshot: &Path) -> Vec<String> {
+    let mut files = Vec::new();
+    let mut open = vec![snapshot.to_owned()];
+    while let Some(directory) = open.pop() {
+        for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                open.push(path);
+            } else if let Some(name) = path.strip_prefix(snapshot).ok().and_then(Path::to_str) {
+                files.push(name.to_owned());
+            }
+        }
+    }
+    files.sort();
+    files
 }
 
 impl fmt::Debug for Hub {
@@ -171,7 +268,7 @@ struct Fetching<'a> {
     hub: &'a Hub,
     client: Client,
     cache: &'a RepositoryCache,
-    repository: &'a str,
+    repository: &'a Repository,
     commit: &'a str,
     /// Bytes of files that are complete.
     done: u64,
@@ -229,7 +326,7 @@ impl Fetching<'_> {
     fn say(&self, of_this_file: u64, finished: bool) {
         if self.total > 0 {
             (self.hub.listener)(HubProgress {
-                repository: self.repository,
+                repository: &self.repository.name,
                 bytes_done: self.done + of_this_file,
                 bytes_total: self.total,
                 finished,

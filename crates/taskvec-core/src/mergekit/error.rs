@@ -113,6 +113,15 @@ pub enum ConfigProblem {
         /// Its layers.
         depth: u32,
     },
+    /// A range of layers in a model that counts layers in several lists.
+    #[error("`layer_range` could mean layers of {count} lists of `{model}`, such as `{list}`",
+        count = lists.len(), list = lists.join("` and `"))]
+    SeveralLists {
+        /// The model.
+        model: String,
+        /// How the names of their tensors begin.
+        lists: Vec<String>,
+    },
     /// Ranges of one slice that are not equally long.
     #[error("a slice of {one} layers of `{first}` and {two} of `{second}`: {left:?} and {right:?}",
         one = left.1.1 - left.1.0, first = left.0, two = right.1.1 - right.1.0, second = right.0,
@@ -154,6 +163,10 @@ impl ConfigError {
             ConfigProblem::NoSuchLayers { depth, .. } => Some(format!(
                 "the second number is the one after the last layer, here {depth} at most"
             )),
+            ConfigProblem::SeveralLists { .. } => Some(
+                "layers are moved in models that have one list of them; whole models are merged under `models`, and a `filter` tells their parts apart"
+                    .to_owned(),
+            ),
             ConfigProblem::UnequalRanges { .. } => Some(
                 "layers are merged one by one, so every source of a slice must give equally many".to_owned(),
             ),

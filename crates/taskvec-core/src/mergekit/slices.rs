@@ -49,6 +49,11 @@ impl Models {
             .map_or(0, Checkpoint::depth)
     }
 
+    fn layer_lists(&self, model: &Model) -> Vec<String> {
+        let opened = self.opened.get(&model.reference);
+        opened.map_or_else(Vec::new, Checkpoint::layer_lists)
+    }
+
     /// Whether a source is all of its model.
     fn is_whole(&self, source: &Source) -> bool {
         source
@@ -79,6 +84,14 @@ impl Models {
             let Some((first, end)) = source.layers else {
                 continue;
             };
+            let lists = self.layer_lists(&source.model);
+            if lists.len() > 1 {
+                let model = source.model.to_string();
+                return Err((
+                    source.layers_at,
+                    ConfigProblem::SeveralLists { model, lists },
+                ));
+            }
             let depth = self.depth(&source.model);
             if end > depth {
                 let problem = ConfigProblem::NoSuchLayers {

@@ -43,10 +43,13 @@ pub(super) const GAMMA: Parameter = Parameter {
 
 /// What drops the outliers, and what keeps the largest of those that are left.
 pub(super) fn masks(arguments: &Arguments) -> [Trim; 2] {
-    let density: Coefficient = arguments.real("density");
+    of_shares(arguments.real("density"), arguments.real("gamma"))
+}
+
+fn of_shares(density: Coefficient, gamma: Coefficient) -> [Trim; 2] {
     [
         Trim {
-            share: arguments.real("gamma"),
+            share: gamma,
             action: Action::Drop {
                 remaining: density.clone(),
             },
@@ -58,4 +61,32 @@ pub(super) fn masks(arguments: &Arguments) -> [Trim; 2] {
             after: None,
         },
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::method::apply;
+
+    /// What is left of a vector, as the two steps leave it.
+    fn breadcrumbs(density: (i64, i64), gamma: (i64, i64), values: &[f32]) -> Vec<f32> {
+        let [outliers, rest] = of_shares(
+            Coefficient::ratio(density.0, density.1).unwrap(),
+            Coefficient::ratio(gamma.0, gamma.1).unwrap(),
+        );
+        apply(&rest, &[&apply(&outliers, &[values])])
+    }
+
+    #[test]
+    fn the_largest_go_and_the_next_stay() {
+        let values = [5.0, -1.0, 4.0, 2.0, -3.0, 0.5, 0.25, 6.0, 0.0, 1.5];
+        let found = breadcrumbs((3, 10), (2, 10), &values);
+        assert_eq!(found, [0.0, 0.0, 4.0, 2.0, -3.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
+        // Never so many go that fewer than the density are left.
+        let found = breadcrumbs((8, 10), (5, 10), &values);
+        let left = found.iter().filter(|value| **value != 0.0).count();
+        assert_eq!((left, found[7], found[0]), (7, 0.0, 0.0));
+        // A density that is no element keeps none.
+        assert_eq!(breadcrumbs((1, 20), (0, 1), &values), [0.0; 10]);
+    }
 }

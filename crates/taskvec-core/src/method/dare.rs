@@ -13,6 +13,8 @@
 
 use std::sync::Arc;
 
+use multiversion::multiversion;
+
 use super::philox;
 use super::trim::DENSITY;
 use super::{
@@ -66,16 +68,30 @@ impl StreamingMethod for Dare {
         stream.extend_from_slice(&self.seed.to_le_bytes());
         stream.extend_from_slice(&(self.operand as u64).to_le_bytes());
         stream.extend_from_slice(tensor.name.as_bytes());
-        let words = philox::words(philox::key(&stream), block.offset);
-        let limit = self.density.floor_of(1 << 32);
+        let key = philox::key(&stream);
+        let values = block.operands[0];
+        // A density of 1 keeps everything, and its bound is no word.
+        let Ok(limit) = u32::try_from(self.density.floor_of(1 << 32)) else {
+            return output.copy_from_slice(values);
+        };
         let density = self.density.to_f64();
-        for ((value, word), output) in block.operands[0].iter().zip(words).zip(output) {
-            *output = if u64::from(word) < limit {
-                (f64::from(*value) / density) as f32
-            } else {
-                0.0
-            };
-        }
+        philox::for_pieces(key, block.offset, values.len(), |place, words| {
+            drop_and_rescale(
+                &values[place.clone()],
+                words,
+                limit,
+                density,
+                &mut output[place],
+            );
+        });
+    }
+}
+
+#[multiversion(targets("x86_64+avx2"))]
+fn drop_and_rescale(values: &[f32], words: &[u32], limit: u32, density: f64, output: &mut [f32]) {
+    for ((value, word), output) in values.iter().zip(words).zip(output) {
+        let rescaled = (f64::from(*value) / density) as f32;
+        *output = if *word < limit { rescaled } else { 0.0 };
     }
 }
 

@@ -175,6 +175,13 @@ mod tests {
     }
 
     #[test]
+    fn what_is_zero_has_no_direction_and_counts_for_the_length() {
+        let found = karcher(&[&[3.0, 0.0], &[0.0, 0.0], &[0.0, 3.0]]);
+        let expected = (2.0 * 0.5f64.sqrt()) as f32;
+        assert!((found[0] - expected).abs() < 1e-6 && (found[1] - expected).abs() < 1e-6);
+    }
+
+    #[test]
     fn odd_operands_do_not_panic() {
         assert_eq!(karcher(&[&[0.5, 0.25]]), [0.5, 0.25]);
         assert_eq!(karcher(&[&[0.0], &[0.0]]), [0.0]);

@@ -5,6 +5,8 @@
 //! selected; of those that equal it the first in the order of the tensor are, and a fourth pass finds the last of them.
 //! So neither threads nor chunks matter, and what a block adds is at most 2048 counters or the places of its equal elements.
 
+use multiversion::multiversion;
+
 /// Passes that a selection needs.
 pub(super) const PASSES: usize = 4;
 
@@ -12,6 +14,7 @@ pub(super) const PASSES: usize = 4;
 pub(super) const DIGITS: [(u32, u32); 3] = [(11, 20), (10, 10), (10, 0)];
 
 /// What orders elements: the bits of the magnitude.
+#[inline(always)]
 pub(super) fn key(value: f32) -> u32 {
     value.to_bits() & (u32::MAX >> 1)
 }
@@ -35,6 +38,23 @@ pub(super) struct Selected {
 impl Selected {
     pub(super) fn contains(self, key: u32, index: u64) -> bool {
         key > self.threshold || (key == self.threshold && index <= self.last)
+    }
+
+    /// The values from element `offset` on that are selected, or those that are not, and zeros for the others.
+    pub(super) fn keep(self, offset: u64, values: &[f32], is_kept: bool, output: &mut [f32]) {
+        let equal = self.last.saturating_add(1).saturating_sub(offset);
+        let equal = u32::try_from(equal).unwrap_or(u32::MAX);
+        keep(values, self.threshold, equal, is_kept, output);
+    }
+}
+
+/// Of the values that equal the threshold those before place `equal` are selected.
+#[multiversion(targets("x86_64+avx2"))]
+fn keep(values: &[f32], threshold: u32, equal: u32, is_kept: bool, output: &mut [f32]) {
+    for ((place, value), output) in (0u32..).zip(values).zip(output) {
+        let key = key(*value);
+        let is_selected = (key > threshold) | ((key == threshold) & (place < equal));
+        *output = if is_selected == is_kept { *value } else { 0.0 };
     }
 }
 
@@ -176,10 +196,24 @@ mod tests {
             known: &known,
         }
         .selected();
-        (0..)
+        let chosen: Vec<bool> = (0..)
             .zip(values)
             .map(|(index, value)| selected.contains(key(*value), index))
-            .collect()
+            .collect();
+        // The same in blocks, and what is not selected.
+        for is_kept in [true, false] {
+            let mut kept = vec![f32::NAN; values.len()];
+            for (index, (values, kept)) in
+                values.chunks(block).zip(kept.chunks_mut(block)).enumerate()
+            {
+                selected.keep((index * block) as u64, values, is_kept, kept);
+            }
+            for ((kept, value), chosen) in kept.iter().zip(values).zip(&chosen) {
+                let expected = if *chosen == is_kept { *value } else { 0.0 };
+                assert_eq!(kept.to_bits(), expected.to_bits());
+            }
+        }
+        chosen
     }
 
     proptest! {

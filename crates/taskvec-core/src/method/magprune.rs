@@ -21,9 +21,11 @@
 
 use std::sync::Arc;
 
+use multiversion::multiversion;
+
 use super::dare::SEED;
-use super::largest::key;
 use super::philox;
+use super::ranking::{Chances, Ranking};
 use super::trim::DENSITY;
 use super::{
     Arguments, Extent, Method, OperandBlock, OperandKinds, Operation, Parameter, ParameterType,
@@ -134,93 +136,49 @@ impl MagPrune {
         stream.extend_from_slice(&self.seed.to_le_bytes());
         stream.extend_from_slice(&(self.operand as u64).to_le_bytes());
         stream.extend_from_slice(tensor.name.as_bytes());
-        let mut words = philox::words(philox::key(&stream), block.offset);
-        let row = tensor.row() as usize;
-        let mut probabilities = vec![0.0; row];
-        let mut ranking = Ranking::default();
-        for (values, output) in block.operands[0].chunks(row).zip(output.chunks_mut(row)) {
-            self.probabilities(values, &mut ranking, &mut probabilities);
-            let drawn = values.iter().zip(&probabilities).zip(&mut words);
-            for (((value, probability), word), output) in drawn.zip(output) {
-                let is_kept = u64::from(word) < (probability * 2f64.powi(32)) as u64;
-                *output = match self.rescale {
-                    _ if !is_kept => 0.0,
-                    Rescale::Probability => (f64::from(*value) / probability) as f32,
-                    Rescale::Norm | Rescale::None => *value,
-                };
-            }
-        }
-    }
-
-    /// The probability of each element of a row.
-    fn probabilities(&self, values: &[f32], ranking: &mut Ranking, probabilities: &mut [f64]) {
-        let (density, epsilon) = (self.density.to_f64(), self.epsilon.to_f64());
-        let Some(last) = values.len().checked_sub(1).filter(|last| *last > 0) else {
-            probabilities.fill(density);
-            return;
-        };
-        ranking.rank(values, |index, rank| {
-            let place = rank as f64 / last as f64;
-            probabilities[index] = density - epsilon + place * 2.0 * epsilon;
+        let mut words = vec![0; output.len()];
+        let key = philox::key(&stream);
+        philox::for_pieces(key, block.offset, output.len(), |place, drawn| {
+            words[place].copy_from_slice(drawn);
         });
+        let row = tensor.row() as usize;
+        let mut kept = vec![false; row];
+        let mut ranking = Ranking::default();
+        let rows = block.operands[0].chunks(row).zip(words.chunks(row));
+        for ((values, words), output) in rows.zip(output.chunks_mut(row)) {
+            let chances = self.chances(values.len());
+            if self.rescale == Rescale::Probability {
+                ranking.rank(values, |index, rank| {
+                    let probability = chances.of(rank);
+                    output[index] = if chances.keep(rank, words[index]) {
+                        (f64::from(values[index]) / probability) as f32
+                    } else {
+                        0.0
+                    };
+                });
+                continue;
+            }
+            ranking.draw(values, words, &chances, &mut kept);
+            for ((output, value), kept) in output.iter_mut().zip(values).zip(&kept) {
+                *output = if *kept { *value } else { 0.0 };
+            }
+        }
+    }
+
+    /// The probabilities in a row of so many elements.
+    fn chances(&self, elements: usize) -> Chances {
+        Chances {
+            density: self.density.to_f64(),
+            epsilon: self.epsilon.to_f64(),
+            last: elements.saturating_sub(1) as f64,
+        }
     }
 }
 
-/// Bits that each pass of a ranking tells apart, and the bits below them.
-const DIGITS: [(u32, u32); 3] = [(10, 0), (10, 10), (11, 20)];
-/// Rows that are too short for counting to be worth its while.
-const SHORT: usize = 256;
-
-/// Sorts rows by magnitude: by counting digits from the last to the first, so that equal ones keep their order.
-#[derive(Default)]
-struct Ranking {
-    /// Magnitude and place of each element.
-    from: Vec<u64>,
-    to: Vec<u64>,
-}
-
-impl Ranking {
-    /// Calls `take` with each place and its rank.
-    fn rank(&mut self, values: &[f32], mut take: impl FnMut(usize, usize)) {
-        let place = |element: u64| element as u32 as usize;
-        let Self { from, to } = self;
-        from.clear();
-        from.extend(
-            (0..)
-                .zip(values)
-                .map(|(index, value)| u64::from(key(*value)) << 32 | index),
-        );
-        if values.len() < SHORT {
-            from.sort_unstable();
-            (0..)
-                .zip(from)
-                .for_each(|(rank, element)| take(place(*element), rank));
-            return;
-        }
-        to.resize(values.len(), 0);
-        for (pass, (bits, below)) in DIGITS.into_iter().enumerate() {
-            let digit = |element: u64| (element >> (32 + below)) as usize & ((1 << bits) - 1);
-            let mut next = [0; 1 << 11];
-            for element in from.iter() {
-                next[digit(*element)] += 1;
-            }
-            let mut before = 0;
-            for next in &mut next {
-                before += std::mem::replace(next, before);
-            }
-            let is_last = pass + 1 == DIGITS.len();
-            for element in from.iter() {
-                let rank = &mut next[digit(*element)];
-                if is_last {
-                    take(place(*element), *rank);
-                } else {
-                    to[*rank] = *element;
-                }
-                *rank += 1;
-            }
-            std::mem::swap(from, to);
-        }
-    }
+/// The L1 norm, in one fixed order.
+#[multiversion(targets("x86_64+avx2"))]
+fn norm(values: &[f32]) -> f64 {
+    sum(values.len(), |index| f64::from(values[index].abs()))
 }
 
 impl StreamingMethod for MagPrune {
@@ -251,9 +209,7 @@ impl StreamingMethod for MagPrune {
         let values = block.operands[0];
         let mut kept = vec![0.0; values.len()];
         self.prune(tensor, block, &mut kept);
-        [values, &kept]
-            .map(|values| sum(values.len(), |index| f64::from(values[index].abs())))
-            .to_vec()
+        vec![norm(values), norm(&kept)]
     }
 
     fn emit(
@@ -292,7 +248,8 @@ mod tests {
 
     fn probabilities(method: &MagPrune, values: &[f32]) -> Vec<f64> {
         let mut found = vec![f64::NAN; values.len()];
-        method.probabilities(values, &mut Ranking::default(), &mut found);
+        let chances = method.chances(values.len());
+        Ranking::default().rank(values, |index, rank| found[index] = chances.of(rank));
         found
     }
 
@@ -305,24 +262,6 @@ mod tests {
         let found = probabilities(&method, &[1.0, f32::NAN, -1.0, f32::INFINITY, 0.5]);
         assert_eq!(found, [0.375, 0.75, 0.5, 0.625, 0.25]);
         assert_eq!(probabilities(&method, &[7.0]), [0.5]);
-    }
-
-    #[test]
-    fn long_rows_are_ranked_as_a_stable_sort_does() {
-        let mut ranking = Ranking::default();
-        for length in [SHORT - 1, SHORT, 3000, 700] {
-            let values: Vec<f32> = (0..length as u32)
-                .map(|index| match index.wrapping_mul(2_654_435_761) {
-                    bits if bits % 5 == 0 => (bits % 7) as f32 - 3.0,
-                    bits => f32::from_bits(bits),
-                })
-                .collect();
-            let mut order: Vec<usize> = (0..length).collect();
-            order.sort_by_key(|index| key(values[*index]));
-            let mut found = vec![usize::MAX; length];
-            ranking.rank(&values, |index, rank| found[rank] = index);
-            assert_eq!(found, order, "{length}");
-        }
     }
 
     #[test]

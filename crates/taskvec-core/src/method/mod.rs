@@ -41,6 +41,7 @@ mod philox;
 mod ram;
 mod ramplus_tl;
 mod random;
+mod ranking;
 mod sce;
 mod sign;
 mod signature;

@@ -78,6 +78,32 @@ mod tests {
     }
 
     #[test]
+    fn of_three_all_pairs_count() {
+        // Changes at 0°, 60° and 90°: cosines 1/2, 0 and √3/2, their mean c, and t = 3c/(1 + 2c).
+        let (sine, cosine) = (0.75f64.sqrt(), 0.5);
+        let base = [1.0, 1.0];
+        let tuned = [2.0, 1.0 + cosine as f32, 1.0];
+        let risen = [1.0, 1.0 + sine as f32, 2.0];
+        let operands: Vec<[f32; 2]> = (0..3).map(|it| [tuned[it], risen[it]]).collect();
+        let found = apply(
+            ModelStock,
+            &[&base, &operands[0], &operands[1], &operands[2]],
+        );
+        let mean = (cosine + 0.0 + sine) / 3.0;
+        let share = 3.0 * mean / (1.0 + 2.0 * mean);
+        let expected = [
+            1.0 + share * (1.0 + cosine) / 3.0,
+            1.0 + share * (sine + 1.0) / 3.0,
+        ];
+        for (found, expected) in found.into_iter().zip(expected) {
+            assert!(
+                (f64::from(found) - expected).abs() < 1e-6,
+                "{found} {expected}"
+            );
+        }
+    }
+
+    #[test]
     fn what_is_not_a_number_does_not_panic() {
         assert!(apply(ModelStock, &[&[1.0], &[f32::NAN], &[1.0]])[0].is_nan());
     }

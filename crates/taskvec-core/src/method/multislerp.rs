@@ -108,6 +108,12 @@ mod tests {
     }
 
     #[test]
+    fn what_is_zero_has_no_direction_and_counts_for_the_length() {
+        let found = apply(equal(), &[&[0.0, 4.0], &[0.0, 0.0]]);
+        assert_eq!(found, [0.0, 2.0]);
+    }
+
+    #[test]
     fn means_of_direction_and_length() {
         let half = 0.5f64.sqrt();
         let found = apply(equal(), &[&[2.0, 0.0], &[0.0, 4.0]]);

@@ -2,6 +2,8 @@
 //!
 //! Word `i` of a stream is a function of key and `i` alone, so it does not matter which thread asks for it, or when.
 
+use multiversion::multiversion;
+
 use crate::content_hash::ContentHash;
 
 /// The key of the stream that `text` names.
@@ -13,30 +15,82 @@ pub(super) fn key(text: &[u8]) -> [u32; 2] {
     ]
 }
 
-/// Words `offset`, `offset + 1`, … of a stream, without end.
-pub(super) fn words(key: [u32; 2], offset: u64) -> impl Iterator<Item = u32> {
-    (offset / 4..)
-        .flat_map(move |counter| philox([counter as u32, (counter >> 32) as u32, 0, 0], key))
-        .skip((offset % 4) as usize)
+/// Counters whose words are drawn together.
+const LANES: usize = 32;
+/// Words that are drawn together.
+pub(super) const DRAWN: usize = 4 * LANES;
+
+/// Calls `take` with pieces of a stream from word `offset` on, each with the range of `0..count` that it is for.
+pub(super) fn for_pieces(
+    key: [u32; 2],
+    offset: u64,
+    count: usize,
+    mut take: impl FnMut(std::ops::Range<usize>, &[u32]),
+) {
+    let mut words = [0; DRAWN];
+    let mut skipped = (offset % 4) as usize;
+    let (mut counter, mut start) = (offset / 4, 0);
+    while start < count {
+        draw(key, counter, &mut words);
+        let length = (DRAWN - skipped).min(count - start);
+        take(start..start + length, &words[skipped..][..length]);
+        start += length;
+        counter += LANES as u64;
+        skipped = 0;
+    }
+}
+
+/// The words of [`LANES`] counters in a row. One round of all of them after the other, which registers like.
+#[multiversion(targets("x86_64+avx2"))]
+fn draw(key: [u32; 2], first: u64, words: &mut [u32; DRAWN]) {
+    let mut key = key;
+    let (mut a, mut b, mut c, mut d) = ([0u32; LANES], [0u32; LANES], [0u32; LANES], [0u32; LANES]);
+    for lane in 0..LANES {
+        let counter = first.wrapping_add(lane as u64);
+        a[lane] = counter as u32;
+        b[lane] = (counter >> 32) as u32;
+    }
+    for _ in 0..10 {
+        for lane in 0..LANES {
+            [a[lane], b[lane], c[lane], d[lane]] = round([a[lane], b[lane], c[lane], d[lane]], key);
+        }
+        key = next_key(key);
+    }
+    for lane in 0..LANES {
+        words[4 * lane] = a[lane];
+        words[4 * lane + 1] = b[lane];
+        words[4 * lane + 2] = c[lane];
+        words[4 * lane + 3] = d[lane];
+    }
 }
 
 /// Four words from a counter.
 pub(super) fn philox(mut counter: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
     for _ in 0..10 {
-        let left = u64::from(counter[0]) * 0xd251_1f53;
-        let right = u64::from(counter[2]) * 0xcd9e_8d57;
-        counter = [
-            (right >> 32) as u32 ^ counter[1] ^ key[0],
-            right as u32,
-            (left >> 32) as u32 ^ counter[3] ^ key[1],
-            left as u32,
-        ];
-        key = [
-            key[0].wrapping_add(0x9e37_79b9),
-            key[1].wrapping_add(0xbb67_ae85),
-        ];
+        counter = round(counter, key);
+        key = next_key(key);
     }
     counter
+}
+
+#[inline(always)]
+fn round(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
+    let left = u64::from(counter[0]) * 0xd251_1f53;
+    let right = u64::from(counter[2]) * 0xcd9e_8d57;
+    [
+        (right >> 32) as u32 ^ counter[1] ^ key[0],
+        right as u32,
+        (left >> 32) as u32 ^ counter[3] ^ key[1],
+        left as u32,
+    ]
+}
+
+#[inline(always)]
+fn next_key(key: [u32; 2]) -> [u32; 2] {
+    [
+        key[0].wrapping_add(0x9e37_79b9),
+        key[1].wrapping_add(0xbb67_ae85),
+    ]
 }
 
 #[cfg(test)]
@@ -59,10 +113,24 @@ mod tests {
     #[test]
     fn a_stream_begins_anywhere() {
         let key = key(b"w");
-        let whole: Vec<u32> = words(key, 0).take(40).collect();
-        for offset in 0..9 {
-            let part: Vec<u32> = words(key, offset).take(20).collect();
-            assert_eq!(part, whole[offset as usize..][..20]);
+        let drawn = |offset: u64, count: usize| {
+            let mut words = vec![0; count];
+            for_pieces(key, offset, count, |range, piece| {
+                words[range].copy_from_slice(piece);
+            });
+            words
+        };
+        // Counters of more than one word too.
+        for start in [0, (1 << 34) - 40] {
+            let whole: Vec<u32> = (start / 4..start / 4 + 80)
+                .flat_map(|counter| philox([counter as u32, (counter >> 32) as u32, 0, 0], key))
+                .collect();
+            for offset in [0, 1, 2, 3, 4, 7] {
+                for count in [0, 1, 5, DRAWN - 3, DRAWN + 20] {
+                    let expected = &whole[offset as usize..][..count];
+                    assert_eq!(drawn(start + offset, count), expected);
+                }
+            }
         }
     }
 }

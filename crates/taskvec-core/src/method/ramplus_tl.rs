@@ -113,6 +113,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn growth_has_a_limit_and_needs_nothing_unique() {
+        let method = RamPlus {
+            strength: 0.5,
+            limit: 0.5,
+            epsilon: 0.1,
+        };
+        // Two shared and one unique would double what is unique without the limit; below epsilon nothing counts.
+        let found =
+            crate::method::apply(&method, &[&[1.0, 1.0, 2.0, 0.05], &[0.05, 3.0, 4.0, 0.0]]);
+        assert_eq!(found, [1.25, 2.0, 3.0, 0.0]);
+    }
+
+    #[test]
     fn unique_elements_grow_with_what_is_shared() {
         let method = RamPlus {
             strength: 0.5,

@@ -75,3 +75,26 @@ impl StreamingMethod for Random {
             .for_each(|value| *value = (f64::from(*value) * scale) as f32);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::method::apply;
+
+    #[test]
+    fn as_long_as_the_vector_in_another_direction() {
+        let values: Vec<f32> = (0..4000u16)
+            .map(|index| f32::from(index % 7) - 3.0)
+            .collect();
+        let found = apply(&Random { seed: 1 }, &[&values]);
+        let ratio = sum_of_squares(&found) / sum_of_squares(&values);
+        assert!((ratio - 1.0).abs() < 1e-6, "{ratio}");
+        let products = values.iter().zip(&found);
+        let dot: f64 = products.map(|(one, other)| f64::from(one * other)).sum();
+        // A cosine of random directions deviates by 1/√4000.
+        let cosine = dot / sum_of_squares(&values);
+        assert!(cosine.abs() < 5.0 / 4000f64.sqrt(), "{cosine}");
+        assert_ne!(found, apply(&Random { seed: 2 }, &[&values]));
+        assert_eq!(apply(&Random { seed: 1 }, &[&[0.0; 3]]), [0.0; 3]);
+    }
+}

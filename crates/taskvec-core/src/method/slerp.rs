@@ -108,6 +108,27 @@ mod tests {
     }
 
     #[test]
+    fn what_nearly_agrees_is_a_line_and_the_rest_is_none() {
+        // Half way between two of one length the line is shorter by the cosine of half the angle.
+        for (degrees, is_line) in [
+            (1.8f64, true),
+            (1.82, false),
+            (178.2, true),
+            (178.18, false),
+        ] {
+            let (sine, cosine) = degrees.to_radians().sin_cos();
+            let found = slerp(1, 2, &[1.0, 0.0], &[cosine as f32, sine as f32]);
+            let length = f64::from(found[0]).hypot(f64::from(found[1]));
+            let expected = if is_line {
+                (degrees / 2.0).to_radians().cos()
+            } else {
+                1.0
+            };
+            assert!((length - expected).abs() < 1e-5, "{degrees}: {length}");
+        }
+    }
+
+    #[test]
     fn either_end_may_come_first() {
         let (a, b) = ([0.3, -0.7, 0.2], [0.1, 0.9, 0.4]);
         for (one, other) in slerp(1, 4, &a, &b).iter().zip(slerp(3, 4, &b, &a)) {

@@ -8,7 +8,6 @@
 use multiversion::multiversion;
 
 use super::{OperandBlock, StreamingMethod, TensorContext};
-use crate::statistics::sum;
 
 /// What the inner products of the operands of one tensor determine.
 pub(super) trait SpanMethod: Send + Sync {
@@ -89,24 +88,62 @@ impl<M: SpanMethod> StreamingMethod for InSpan<M> {
     }
 }
 
+/// Elements whose doubles, one set for each operand, are at hand together.
+const TILE: usize = 512;
+/// Independent partial sums of an inner product: fixed, so that all processors add in one order.
+const PARTIAL_SUMS: usize = 16;
+
 /// The inner products of slices, as [`Products`] has them.
 pub(super) fn inner_products<M: SpanMethod>(operands: &[&[f32]]) -> Vec<f64> {
-    let count = operands.first().map_or(0, |operand| operand.len());
-    let value = |operand: &[f32], index: usize| {
-        let origin = if M::RELATIVE_TO_FIRST {
-            f64::from(operands[0][index])
-        } else {
-            0.0
-        };
-        f64::from(operand[index]) - origin
-    };
-    let mut products = Vec::with_capacity(operands.len() * (operands.len() + 1) / 2);
-    for (row, one) in operands.iter().enumerate() {
-        for other in &operands[row..] {
-            products.push(sum(count, |index| value(one, index) * value(other, index)));
+    products(operands, M::RELATIVE_TO_FIRST)
+}
+
+#[multiversion(targets("x86_64+avx2"))]
+fn products(operands: &[&[f32]], is_relative: bool) -> Vec<f64> {
+    let elements = operands.first().map_or(0, |operand| operand.len());
+    let mut sums = vec![[0f64; PARTIAL_SUMS]; operands.len() * (operands.len() + 1) / 2];
+    let mut tiles = vec![[0f64; TILE]; operands.len()];
+    for start in (0..elements).step_by(TILE) {
+        let length = TILE.min(elements - start);
+        let piece = |operand: usize| &operands[operand][start..start + length];
+        for (operand, tile) in tiles.iter_mut().enumerate() {
+            // What a shorter last tile does not fill adds nothing.
+            tile[length..].fill(0.0);
+            if is_relative {
+                for ((value, element), origin) in tile.iter_mut().zip(piece(operand)).zip(piece(0))
+                {
+                    *value = f64::from(*element) - f64::from(*origin);
+                }
+            } else {
+                for (value, element) in tile.iter_mut().zip(piece(operand)) {
+                    *value = f64::from(*element);
+                }
+            }
+        }
+        let mut sums = sums.iter_mut();
+        for (row, one) in tiles.iter().enumerate() {
+            for (other, sum) in tiles[row..].iter().zip(&mut sums) {
+                add_products(one, other, sum);
+            }
         }
     }
-    products
+    sums.iter().map(|sums| sums.iter().sum()).collect()
+}
+
+#[inline(always)]
+fn add_products(one: &[f64; TILE], other: &[f64; TILE], sums: &mut [f64; PARTIAL_SUMS]) {
+    let (ones, others) = (
+        one.as_chunks::<PARTIAL_SUMS>().0,
+        other.as_chunks::<PARTIAL_SUMS>().0,
+    );
+    // In registers, which memory that somebody might look at is not.
+    let mut found = *sums;
+    for (one, other) in ones.iter().zip(others) {
+        for ((sum, one), other) in found.iter_mut().zip(one).zip(other) {
+            *sum += one * other;
+        }
+    }
+    *sums = found;
 }
 
 /// Elements that are summed together.

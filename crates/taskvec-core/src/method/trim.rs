@@ -112,9 +112,34 @@ impl StreamingMethod for Trim {
     ) {
         let selected = self.largest(tensor, known).selected();
         let keeps = matches!(self.action, Action::Keep { .. });
-        for ((index, value), output) in (block.offset..).zip(block.operands[0]).zip(output) {
-            let kept = selected.contains(key(*value), index) == keeps;
-            *output = if kept { *value } else { 0.0 };
-        }
+        selected.keep(block.offset, block.operands[0], keeps, output);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::method::apply;
+
+    fn trim(density: (i64, i64), values: &[f32]) -> Vec<f32> {
+        let method = Trim {
+            share: Coefficient::ratio(density.0, density.1).unwrap(),
+            action: Action::Keep { least: 1 },
+            after: None,
+        };
+        apply(&method, &[values])
+    }
+
+    #[test]
+    fn the_largest_stay_and_at_least_one() {
+        let values = [0.5, -3.0, 1.0, -0.25, 2.0];
+        assert_eq!(trim((1, 2), &values), [0.0, -3.0, 0.0, 0.0, 2.0]);
+        assert_eq!(trim((1, 100), &values), [0.0, -3.0, 0.0, 0.0, 0.0]);
+        assert_eq!(trim((1, 1), &values), values);
+        // Of equal ones the first, and what is not a number before all.
+        let equal = [1.0, -1.0, f32::NAN, 1.0];
+        let found = trim((1, 2), &equal);
+        assert!(found[2].is_nan());
+        assert_eq!([found[0], found[1], found[3]], [1.0, 0.0, 0.0]);
     }
 }

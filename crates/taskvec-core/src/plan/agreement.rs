@@ -113,6 +113,13 @@ fn is_weight(checkpoint: &Checkpoint, name: &str) -> bool {
         .is_some_and(|info| FloatFormat::of(info.dtype).is_some())
 }
 
+/// Whether a tensor's name says that it holds weights, whatever it holds them as: `qweight` is what GPTQ and AWQ call
+/// them, `weight` bitsandbytes.
+fn holds_weights(tensor: &str) -> bool {
+    let last = tensor.rsplit('.').next().unwrap_or(tensor);
+    matches!(last, "weight" | "qweight")
+}
+
 struct Comparer<'a> {
     /// The first is that of the whole; others have what those before them do not.
     references: Vec<&'a Input>,
@@ -122,10 +129,16 @@ struct Comparer<'a> {
 }
 
 impl<'a> Comparer<'a> {
-    /// Floats of eight bits and fewer are weights; carrying them through would silently drop the vector.
+    /// Floats of eight bits and fewer are weights, and so are the whole numbers of a quantised model; carrying them through
+    /// would silently drop the vector.
     fn take_reference(&mut self, reference: &'a Input) {
+        let config = reference.checkpoint.config();
+        let is_quantised = config
+            .and_then(|config| config.get("quantization_config"))
+            .is_some_and(|settings| !settings.is_null());
         for (tensor, info) in reference.checkpoint.tensors() {
-            if info.dtype.is_float() && FloatFormat::of(info.dtype).is_none() {
+            let is_weight = info.dtype.is_float() || is_quantised || holds_weights(tensor);
+            if is_weight && FloatFormat::of(info.dtype).is_none() {
                 self.mismatches.push(Mismatch::Unsupported {
                     tensor: tensor.clone(),
                     checkpoint: reference.name.clone(),

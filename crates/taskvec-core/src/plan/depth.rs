@@ -5,7 +5,6 @@
 //! view that has its tensors under the names of the result, and has none where the place is another's. So the sum of
 //! all operands of a stack is the stack, and everything after this works on names that fit together.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::elaborate::{Elaborator, Meaning, Weights};
@@ -15,7 +14,6 @@ use crate::coefficient::Coefficient;
 use crate::error::Result;
 use crate::expression::{Atom, Call, Node, Problem, Syntax};
 use crate::method::{self, LAYERS, MOST_LAYERS, STACK, Signature, selected_layers};
-use crate::statistics::LayerName;
 
 impl Elaborator<'_> {
     /// What a call means that gives layers other places; none for any other.
@@ -115,19 +113,6 @@ impl Elaborator<'_> {
         };
         let checkpoint = self.inputs.checkpoint(input);
         let depth = checkpoint.depth();
-        let lists: BTreeSet<&str> = checkpoint
-            .tensors()
-            .keys()
-            .filter_map(|name| LayerName::of(name))
-            .map(|name| name.before)
-            .collect();
-        if lists.len() > 1 {
-            let problem = Problem::SeveralLists {
-                operand: node.to_string(),
-                lists: lists.into_iter().map(|list| format!("{list}0")).collect(),
-            };
-            return Err(self.expression.error(node.span, problem).into());
-        }
         // An adapter has the layers that it changes, which need not be the last.
         if depth == place.depth || (checkpoint.covers_part() && depth < place.depth) {
             Ok(())
@@ -209,12 +194,18 @@ impl Elaborator<'_> {
     }
 
     /// Layers of what an expression stands for, as the first of its checkpoints has them that is whole. All are opened on the
-    /// way, so that they are known in the order of the text.
+    /// way, so that they are known in the order of the text. One that counts layers in several lists has no one depth.
     fn depth(&mut self, node: &Node) -> Result<Option<u32>> {
         match &node.syntax {
             Syntax::Atom(atom) => {
                 let input = self.inputs.open(self.expression, atom, node.span)?;
                 let checkpoint = self.inputs.checkpoint(input);
+                let lists = checkpoint.layer_lists();
+                if lists.len() > 1 {
+                    let operand = node.to_string();
+                    let problem = Problem::SeveralLists { operand, lists };
+                    return Err(self.expression.error(node.span, problem).into());
+                }
                 Ok((!checkpoint.covers_part()).then(|| checkpoint.depth()))
             }
             Syntax::Negate(operand) => self.depth(operand),

@@ -9,7 +9,7 @@
 //! - The **template** of a model is its leftmost model that nothing is subtracted from: `target` in
 //!   `target + (grpo - sft)`. From it come tensor order, shards, dtypes, config, tokenizer.
 //! - Tensors that are not BF16, F16, F32 or F64 are no weights to compute on. They are carried from the template byte for
-//!   byte; vectors do not have them.
+//!   byte; vectors do not have them. Weights that are stored so all the same, quantised, are refused.
 //! - Tensors of a model keep the template's dtype; tensors of a vector are F32. [`PlanOptions::output_dtype`] overrides
 //!   both.
 //! - Numbers that differ from tensor to tensor are evaluated here, once for each tensor and exactly.

@@ -112,6 +112,11 @@ impl<'a> MeasuredChange<'a> {
         }
     }
 
+    /// Whether there is something to say of what storing the result does.
+    pub(super) fn is_rounded(&self) -> bool {
+        self.stored.is_some()
+    }
+
     pub(super) fn steps(&self) -> &[Step] {
         &self.formula.steps
     }

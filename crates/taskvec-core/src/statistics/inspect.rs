@@ -61,6 +61,40 @@ impl<'a> From<&'a Plan> for Subject<'a> {
     }
 }
 
+/// What an inspection will be able to say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Foreseen {
+    /// As [`Inspection::origin`].
+    pub origin: Option<String>,
+    /// Whether some result is of so few bits that part of the change may not survive.
+    pub has_rounding: bool,
+}
+
+impl Subject<'_> {
+    /// Says, before any weight is read, what an inspection will be able to say.
+    ///
+    /// # Errors
+    ///
+    /// What [`inspect`] refuses because of names, shapes and kinds.
+    pub fn foresee(self) -> Result<Foreseen> {
+        let prepared = Prepared::of(self)?;
+        let mut firsts = prepared.inspected.iter().map(|tensor| &tensor.first);
+        Ok(Foreseen {
+            origin: self.origin_of(self.plan, prepared.measured),
+            has_rounding: firsts.any(MeasuredChange::is_rounded),
+        })
+    }
+
+    /// What the norms of one of its plans are relative to.
+    fn origin_of(self, plan: &Plan, measured: Measured) -> Option<String> {
+        match self.relative_to {
+            Some(relative_to) => Some(relative_to.expression().to_string()),
+            None if measured == Measured::Weights => None,
+            None => plan.origins(),
+        }
+    }
+}
+
 /// What the numbers of an inspection are about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Measured {
@@ -179,27 +213,11 @@ pub fn inspect<'a>(
 ) -> Result<Inspection> {
     let subject: Subject<'_> = subject.into();
     let plan = subject.plan;
-    if let Some(second) = subject.beside {
-        for plan in [plan, second] {
-            if plan.kind() == Kind::Model {
-                return Err(Error::NotAVector {
-                    expression: plan.expression().to_string(),
-                    purpose: "what is held against one another are vectors",
-                });
-            }
-        }
-    }
-    let others: Vec<&Plan> = (subject.beside.into_iter())
-        .chain(subject.relative_to)
-        .collect();
-    let joint = Joint::of(plan, &others)?;
-    let measured = Measured::of(plan);
-    let inspected = inspected(subject, measured, &joint);
-    if inspected.is_empty() {
-        return Err(Error::NothingToMeasure {
-            expression: plan.expression().to_string(),
-        });
-    }
+    let Prepared {
+        joint,
+        measured,
+        inspected,
+    } = Prepared::of(subject)?;
     let run_options = RunOptions {
         threads: options.threads,
         chunk: Chunk::Elements((UNIT_BLOCKS * BLOCK_ELEMENTS) as u64),
@@ -224,11 +242,7 @@ pub fn inspect<'a>(
         &run_options,
     )?;
 
-    let origin = |plan: &Plan| match subject.relative_to {
-        Some(relative_to) => Some(relative_to.expression().to_string()),
-        None if measured == Measured::Weights => None,
-        None => plan.origins(),
-    };
+    let origin = |plan: &Plan| subject.origin_of(plan, measured);
     let mut inspection = Inspection {
         kind: plan.kind(),
         measured,
@@ -252,6 +266,45 @@ pub fn inspect<'a>(
         }
     }
     Ok(inspection)
+}
+
+/// Everything that is known of an inspection before a weight is read.
+struct Prepared<'a> {
+    joint: Joint,
+    measured: Measured,
+    inspected: Vec<Inspected<'a>>,
+}
+
+impl<'a> Prepared<'a> {
+    fn of(subject: Subject<'a>) -> Result<Self> {
+        let plan = subject.plan;
+        if let Some(second) = subject.beside {
+            for plan in [plan, second] {
+                if plan.kind() == Kind::Model {
+                    return Err(Error::NotAVector {
+                        expression: plan.expression().to_string(),
+                        purpose: "what is held against one another are vectors",
+                    });
+                }
+            }
+        }
+        let others: Vec<&Plan> = (subject.beside.into_iter())
+            .chain(subject.relative_to)
+            .collect();
+        let joint = Joint::of(plan, &others)?;
+        let measured = Measured::of(plan);
+        let inspected = inspected(subject, measured, &joint);
+        if inspected.is_empty() {
+            return Err(Error::NothingToMeasure {
+                expression: plan.expression().to_string(),
+            });
+        }
+        Ok(Self {
+            joint,
+            measured,
+            inspected,
+        })
+    }
 }
 
 /// A tensor in the vector or model that is inspected, and in what it is held against.

@@ -15,7 +15,7 @@ mod weight_statistics;
 pub(crate) use change::MeasuredChange;
 pub(crate) use group::LayerName;
 pub use group::{Group, Module, NetworkPart};
-pub use inspect::{Beside, InspectOptions, Inspection, Measured, Subject, inspect};
+pub use inspect::{Beside, Foreseen, InspectOptions, Inspection, Measured, Subject, inspect};
 pub use lineage::{Distance, Kinship, Lineage, LineageOptions, Verdict, lineage};
 pub use overlap::{Measurement, Overlap, Undefined};
 pub use rounding::{Rounding, RoundingEstimate};

@@ -16,6 +16,7 @@ fn record(model: &str, document: usize, sample: u32, correct: bool) -> Record {
         completion: format!(" {model} says {correct}"),
         token_count: 3,
         reference: document.to_string(),
+        document_sha256: String::new(),
         score: SampleScore {
             strict: correct.then(|| document.to_string()),
             ..record.score.clone()

@@ -1,5 +1,7 @@
-//! A chain of additions, subtractions and multiplications: what word problems and `multistep_arithmetic` share.
+//! A chain of additions, subtractions and multiplications: what word problems, `multistep_arithmetic` and functions
+//! share.
 
+use super::scene::ORDINALS;
 use crate::random::Random;
 
 /// The largest number that occurs in a solution.
@@ -67,6 +69,28 @@ impl Calculation {
     pub(super) fn canonical(&self) -> String {
         let operations: String = self.operations.iter().map(|o| o.text()).collect();
         format!("calculation {}{operations}", self.start)
+    }
+
+    /// Every operation as a numbered sentence: `First plus 4.`
+    pub(super) fn in_words(&self) -> impl Iterator<Item = String> {
+        self.operations
+            .iter()
+            .zip(ORDINALS)
+            .map(|(operation, ordinal)| match operation {
+                Operation::Add(k) => format!("{ordinal} plus {k}."),
+                Operation::Subtract(k) => format!("{ordinal} minus {k}."),
+                Operation::Times(k) => format!("{ordinal} times {k}."),
+            })
+    }
+
+    /// Every equation as a numbered sentence: `First 9+4=13.`
+    pub(super) fn numbered_steps(&self) -> Vec<String> {
+        let (equations, _) = self.equations();
+        ORDINALS
+            .iter()
+            .zip(equations)
+            .map(|(ordinal, equation)| format!("{ordinal} {equation}."))
+            .collect()
     }
 
     /// Every equation, `9+4=13`, and the result of the last.

@@ -24,7 +24,7 @@ pub struct Item {
     pub task: MicroTask,
     /// Subtask, such as `date_understanding`.
     pub kind: &'static str,
-    /// Operations (word problems, arithmetic), swaps (shuffled objects), moves (dates), facts (science); 1 for
+    /// Operations (word problems, arithmetic, functions), swaps (shuffled objects), moves (dates), facts (science); 1 for
     /// chat.
     pub difficulty: u32,
     /// How the text was perturbed.
@@ -35,8 +35,10 @@ pub struct Item {
     pub question: String,
     /// The choices of a multiple-choice item, the right one last; empty otherwise.
     pub choices: Vec<String>,
-    /// The reference answer: a number, a word, a choice, or the whole reply in chat.
+    /// The reference answer: a number, a word, a choice, a program, or the whole reply in chat.
     pub answer: String,
+    /// Python that defines `check(candidate)`, where the answer is a program.
+    pub test: Option<String>,
     /// The short reference solution; a choice has its leading space.
     pub direct: String,
     /// The step-by-step reference solution, where steps make sense.
@@ -56,6 +58,10 @@ impl Item {
             question: String::new(),
             choices: Vec::new(),
             answer: String::new(),
+            test: match &problem {
+                Problem::Function(function) => Some(function.test()),
+                _ => None,
+            },
             direct: String::new(),
             steps: None,
             problem,

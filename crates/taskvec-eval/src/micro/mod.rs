@@ -4,6 +4,7 @@
 //! |---|---|---|---|
 //! | `micro-gsm` | GSM8K | generative | word problems of 2 to 4 operations (1 to 4 in training) |
 //! | `micro-bbh` | BIG-Bench Hard | generative | `date_understanding`, `tracking_shuffled_objects`, `multistep_arithmetic`, in equal parts |
+//! | `micro-code` | HumanEval | generative, run | a Python function of 2 to 4 operations (1 to 4 in training) |
 //! | `micro-sciq` | SciQ | multiple choice | which of four words does the support sentence name? |
 //! | `micro-chat` | instruction following | generative | greetings and small instructions, exact match |
 //!
@@ -20,6 +21,7 @@ mod chat;
 mod corpus;
 mod date_understanding;
 mod item;
+mod linear_function;
 mod multistep_arithmetic;
 mod scene;
 mod science;
@@ -33,6 +35,7 @@ mod tests;
 
 pub use corpus::vocabulary_corpus;
 pub use item::{Item, Solution};
+pub(crate) use linear_function::ENTRY_POINT;
 pub use scoring::{Extraction, score};
 
 use crate::condition::Condition;
@@ -40,6 +43,7 @@ use crate::random::Random;
 pub use crate::split::Split;
 use chat::Exchange;
 use date_understanding::DateUnderstanding;
+use linear_function::LinearFunction;
 use multistep_arithmetic::MultistepArithmetic;
 use scene::Puzzle;
 use science::Science;
@@ -68,11 +72,13 @@ pub enum MicroTask {
     Sciq,
     /// Greetings and small instructions.
     Chat,
+    /// Python functions.
+    Code,
 }
 
 impl MicroTask {
     /// Every task, in the order of reports.
-    pub const ALL: [Self; 4] = [Self::Gsm, Self::Bbh, Self::Sciq, Self::Chat];
+    pub const ALL: [Self; 5] = [Self::Gsm, Self::Bbh, Self::Code, Self::Sciq, Self::Chat];
 
     /// The name on the command line and in records.
     #[must_use]
@@ -82,6 +88,7 @@ impl MicroTask {
             Self::Bbh => "micro-bbh",
             Self::Sciq => "micro-sciq",
             Self::Chat => "micro-chat",
+            Self::Code => "micro-code",
         }
     }
 
@@ -96,7 +103,7 @@ impl MicroTask {
     #[must_use]
     pub fn conditions(self) -> &'static [Condition] {
         match self {
-            Self::Gsm | Self::Bbh => &Condition::ALL,
+            Self::Gsm | Self::Bbh | Self::Code => &Condition::ALL,
             Self::Sciq | Self::Chat => &[Condition::Clean],
         }
     }
@@ -128,6 +135,10 @@ impl MicroTask {
                 1 => Problem::Shuffled(ShuffledObjects::generate(3 + cycle(3, 3), random)),
                 _ => Problem::Arithmetic(MultistepArithmetic::generate(2 + cycle(3, 3), random)),
             },
+            Self::Code => Problem::Function(match split {
+                Split::Train => LinearFunction::generate(1 + cycle(4, 1), random),
+                Split::Test => LinearFunction::generate(2 + cycle(3, 1), random),
+            }),
             Self::Sciq => Problem::Science(Science::generate(3 + cycle(2, 1), random)),
             Self::Chat => Problem::Chat(match split {
                 Split::Train if index.is_multiple_of(3) => Exchange::greeting(random),
@@ -150,6 +161,7 @@ enum Problem {
     Date(DateUnderstanding),
     Shuffled(ShuffledObjects),
     Arithmetic(MultistepArithmetic),
+    Function(LinearFunction),
     Science(Science),
     Chat(Exchange),
 }
@@ -161,6 +173,7 @@ impl Problem {
             Self::Date(puzzle) => Some(puzzle),
             Self::Shuffled(puzzle) => Some(puzzle),
             Self::Arithmetic(puzzle) => Some(puzzle),
+            Self::Function(puzzle) => Some(puzzle),
             Self::Science(_) | Self::Chat(_) => None,
         }
     }
@@ -173,6 +186,7 @@ impl Problem {
             Self::Date(puzzle) => puzzle.canonical(),
             Self::Shuffled(puzzle) => puzzle.canonical(),
             Self::Arithmetic(puzzle) => puzzle.canonical(),
+            Self::Function(puzzle) => puzzle.canonical(),
         }
     }
 

@@ -1,8 +1,8 @@
 //! `multistep_arithmetic`: a calculation in bare words, from left to right. After the subtask
 //! `multistep_arithmetic_two` of BIG-Bench Hard (Suzgun et al. 2022).
 
-use super::calculation::{Calculation, Operation};
-use super::scene::{ORDINALS, Puzzle, Scene};
+use super::calculation::Calculation;
+use super::scene::{Puzzle, Scene};
 use crate::random::Random;
 
 /// A calculation without a story.
@@ -30,24 +30,14 @@ impl Puzzle for MultistepArithmetic {
     }
 
     fn scene(&self) -> Scene {
-        let (equations, result) = self.0.equations();
+        let (_, result) = self.0.equations();
         let mut sentences = vec![format!("Start with {}.", self.0.start)];
-        let mut steps = Vec::new();
-        for ((operation, equation), ordinal) in
-            self.0.operations.iter().zip(equations).zip(ORDINALS)
-        {
-            sentences.push(match operation {
-                Operation::Add(k) => format!("{ordinal} plus {k}."),
-                Operation::Subtract(k) => format!("{ordinal} minus {k}."),
-                Operation::Times(k) => format!("{ordinal} times {k}."),
-            });
-            steps.push(format!("{ordinal} {equation}."));
-        }
+        sentences.extend(self.0.in_words());
         Scene {
             sentences,
             question: "What is the result?".to_owned(),
             answer: result.to_string(),
-            steps,
+            steps: self.0.numbered_steps(),
             question_first: false,
         }
     }

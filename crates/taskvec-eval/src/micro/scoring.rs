@@ -1,6 +1,6 @@
 //! How the completions of micro tasks are scored.
 
-use super::{Item, MicroTask, vocabulary};
+use super::{Item, MicroTask, linear_function, vocabulary};
 use crate::extraction::{bare_words, last_label, last_number, stated_answer};
 use crate::generator::{Completion, Finish};
 use crate::task::SampleScore;
@@ -16,6 +16,8 @@ pub enum Extraction {
     Cup,
     /// The whole reply; flexibly, its bare words.
     Reply,
+    /// A function on one line.
+    Program,
 }
 
 impl Extraction {
@@ -24,6 +26,7 @@ impl Extraction {
     pub fn of(task: MicroTask, kind: &str) -> Self {
         match (task, kind) {
             (MicroTask::Chat, _) => Self::Reply,
+            (MicroTask::Code, _) => Self::Program,
             (_, "date_understanding") => Self::Day,
             (_, "tracking_shuffled_objects") => Self::Cup,
             _ => Self::Number,
@@ -35,7 +38,8 @@ impl Extraction {
 ///
 /// Strict: the last `The answer is X.` must say exactly the reference; a chat reply must be the reference
 /// apart from white space around it. Flexible: the last number, day or cup of the text; the bare words
-/// of a chat reply.
+/// of a chat reply. A program is right here only where it is the reference to the letter: whether another one does the
+/// same, only running it tells, as [`crate::task::MicroBenchmark`] does.
 #[must_use]
 pub fn score(extraction: Extraction, reference: &str, text: &str) -> SampleScore {
     let strict = match extraction {
@@ -47,6 +51,7 @@ pub fn score(extraction: Extraction, reference: &str, text: &str) -> SampleScore
         Extraction::Day => last_label(text, &vocabulary::DAYS).map(str::to_owned),
         Extraction::Cup => last_label(text, &vocabulary::CUPS).map(str::to_owned),
         Extraction::Reply => Some(bare_words(text)),
+        Extraction::Program => last_function(text).map(str::to_owned),
     };
     let flexible_reference = match extraction {
         Extraction::Reply => bare_words(reference),
@@ -58,6 +63,13 @@ pub fn score(extraction: Extraction, reference: &str, text: &str) -> SampleScore
         strict,
         flexible,
     }
+}
+
+/// The last function that begins on a line of the text, to the end of that line, the full stop of a sentence left out.
+fn last_function(text: &str) -> Option<&str> {
+    let rest = &text[text.rfind(linear_function::HEAD)?..];
+    let line = rest.lines().next().unwrap_or(rest).trim_end();
+    Some(line.strip_suffix('.').unwrap_or(line))
 }
 
 impl Item {
@@ -84,7 +96,12 @@ mod tests {
 
     #[test]
     fn reference_solutions_are_right_and_others_are_not() {
-        for task in [MicroTask::Gsm, MicroTask::Bbh, MicroTask::Chat] {
+        for task in [
+            MicroTask::Gsm,
+            MicroTask::Bbh,
+            MicroTask::Code,
+            MicroTask::Chat,
+        ] {
             for index in 0..300 {
                 let item = task.generate(Split::Train, 0, index);
                 for solution in [Solution::Direct, Solution::StepByStep] {
@@ -110,6 +127,27 @@ mod tests {
         // The last number counts, and it is not the stated one.
         let chatty = super::score(Extraction::Number, "21", "The answer is 21. I have 2 cats.");
         assert_eq!((chatty.correct, chatty.flexible_correct), (true, false));
+    }
+
+    #[test]
+    fn a_function_is_read_to_the_end_of_its_line() {
+        let read = |text: &str| {
+            let score = score(Extraction::Program, "def f(x): return 2*x+8", text);
+            (score.strict, score.flexible)
+        };
+        let function = |text: &str| Some(text.to_owned());
+        assert_eq!(
+            read("First x+4. The answer is def f(x): return (x+4)*2."),
+            (
+                function("def f(x): return (x+4)*2"),
+                function("def f(x): return (x+4)*2")
+            )
+        );
+        assert_eq!(
+            read("def f(x): return x\ndef f(x): return 1. \nDone."),
+            (None, function("def f(x): return 1"))
+        );
+        assert_eq!(read("The function is def g(x): return x."), (None, None));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::*;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 
-const REASONING: [MicroTask; 2] = [MicroTask::Gsm, MicroTask::Bbh];
+const REASONING: [MicroTask; 3] = [MicroTask::Gsm, MicroTask::Bbh, MicroTask::Code];
 
 fn words_of(text: &str) -> impl Iterator<Item = &str> {
     text.split(|character: char| !character.is_ascii_alphabetic())
@@ -52,6 +52,26 @@ fn solve(item: &Item) -> String {
                 };
             }
             value.to_string()
+        }
+        "linear_function" => {
+            let (mut factor, mut term) = (1, 0);
+            for sentence in sentences.iter().filter(|sentence| sentence.ends_with('.')) {
+                match words_of(sentence).last().expect("words") {
+                    "plus" if sentence.starts_with("Start with x") => term = number(sentence),
+                    "plus" => term += number(sentence),
+                    "minus" => term -= number(sentence),
+                    "times" => {
+                        (factor, term) = (factor * number(sentence), term * number(sentence))
+                    }
+                    _ => panic!("unread sentence `{sentence}`"),
+                }
+            }
+            let factor = if factor == 1 {
+                String::new()
+            } else {
+                format!("{factor}*")
+            };
+            format!("def f(x): return {factor}x+{term}")
         }
         "date_understanding" => {
             let mut day = 0;
@@ -164,6 +184,22 @@ fn written_steps_are_true_and_end_in_the_answer() {
             previous = Some(result);
         }
         assert_eq!(previous.map(|value| value.to_string()), Some(item.answer));
+    }
+}
+
+#[test]
+fn steps_of_a_function_end_in_it() {
+    for index in 0..500 {
+        let item = MicroTask::Code.generate(Split::Train, 6, index);
+        let steps = item.steps.as_deref().expect("steps");
+        let (steps, answer) = steps.split_once(" The answer is ").expect("an answer");
+        assert_eq!(steps.matches('.').count(), item.difficulty as usize);
+        let (_, last) = steps.rsplit_once('=').expect("an equation");
+        let sum = format!("x+{}", last.trim_end_matches('.'));
+        assert!(answer.starts_with("def f(x): return "), "{answer}");
+        assert!(answer.ends_with(&format!("{sum}.")), "{answer}");
+        let test = item.test.expect("a test");
+        assert_eq!(test.matches("assert candidate").count(), 4, "{test}");
     }
 }
 
@@ -323,9 +359,9 @@ fn the_corpus_holds_every_word_after_a_space() {
 proptest! {
     #[test]
     fn conditions_keep_numbers_names_and_the_answer(
-        bbh in any::<bool>(), index in 0u64..100_000, seed in any::<u64>(), which in 0usize..5,
+        task in 0usize..3, index in 0u64..100_000, seed in any::<u64>(), which in 0usize..5,
     ) {
-        let task = if bbh { MicroTask::Bbh } else { MicroTask::Gsm };
+        let task = REASONING[task];
         let condition = Condition::ALL[which];
         let clean = task.generate(Split::Test, 1, index);
         let changed = clean.with_condition(condition, seed).expect("reasoning tasks have all conditions");

@@ -80,7 +80,7 @@ pub const PLACES: [&str; 6] = ["river", "forest", "desert", "cave", "lake", "bar
 pub const FOODS: [&str; 6] = ["corn", "fish", "grass", "seeds", "nuts", "leaves"];
 
 /// Every other word that any template uses, as it is written, capital and small forms apart.
-pub const OTHER_WORDS: [&str; 112] = [
+pub const OTHER_WORDS: [&str; 117] = [
     "A",
     "Answer",
     "Are",
@@ -129,15 +129,18 @@ pub const OTHER_WORDS: [&str; 112] = [
     "ball",
     "buys",
     "can",
+    "code",
     "color",
     "count",
     "cup",
     "day",
     "days",
+    "def",
     "do",
     "does",
     "eat",
     "eats",
+    "f",
     "finds",
     "for",
     "friend",
@@ -174,6 +177,7 @@ pub const OTHER_WORDS: [&str; 112] = [
     "on",
     "plus",
     "result",
+    "return",
     "sells",
     "she",
     "small",
@@ -188,6 +192,7 @@ pub const OTHER_WORDS: [&str; 112] = [
     "well",
     "with",
     "words",
+    "x",
     "you",
     "your",
     "assistant",

@@ -34,6 +34,7 @@ pub(crate) fn record(model: &str, task: &str, doc_id: &str, correct: bool) -> Re
         mean_log_probability: None,
         log_probabilities: Vec::new(),
         reference: String::new(),
+        document_sha256: String::new(),
         score: SampleScore {
             correct,
             flexible_correct: correct,

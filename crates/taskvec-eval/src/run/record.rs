@@ -2,7 +2,7 @@
 
 use crate::condition::Condition;
 use crate::generator::{Finish, Prompt, Sampling};
-use crate::task::{Metric, SampleScore};
+use crate::task::{Document, Metric, SampleScore};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -73,6 +73,10 @@ pub struct Record {
     pub log_probabilities: Vec<f64>,
     /// The reference answer.
     pub reference: String,
+    /// Hash of the whole document, with all that an answer is scored by; empty in records of older versions, which are
+    /// read and not used again.
+    #[serde(default)]
+    pub document_sha256: String,
     /// Readings of the answer and what they are worth.
     #[serde(flatten)]
     pub score: SampleScore,
@@ -87,6 +91,7 @@ struct Determinants<'a> {
     task_version: &'a str,
     condition: Condition,
     doc_id: &'a str,
+    document_sha256: &'a str,
     sample: u32,
     prompt: &'a Prompt,
     request: &'a Request,
@@ -100,8 +105,8 @@ impl Record {
     }
 
     /// SHA-256 (hexadecimal) of all that determines the answer and its score: the expression's
-    /// fingerprint, the engine, task, version, condition, document, sample, prompt and request. Neither the
-    /// model's label nor the expression's wording is part of it.
+    /// fingerprint, the engine, task, version, condition, document with its reference answer, sample, prompt and
+    /// request. Neither the model's label nor the expression's wording is part of it.
     #[must_use]
     pub fn key(&self) -> String {
         let determinants = Determinants {
@@ -111,6 +116,7 @@ impl Record {
             task_version: &self.task_version,
             condition: self.condition,
             doc_id: &self.doc_id,
+            document_sha256: &self.document_sha256,
             sample: self.sample,
             prompt: &self.prompt,
             request: &self.request,
@@ -128,6 +134,12 @@ pub fn prompt_hash(prompt: &Prompt) -> String {
         Prompt::Text(text) => hexadecimal(text.as_bytes()),
         Prompt::Chat(messages) => hexadecimal(&serde_json::to_vec(messages).unwrap_or_default()),
     }
+}
+
+/// SHA-256 (hexadecimal) of a document's compact JSON.
+pub(super) fn document_hash(document: &Document) -> String {
+    // Plain data with string keys: serialisation has no way to fail.
+    hexadecimal(&serde_json::to_vec(document).unwrap_or_default())
 }
 
 pub(crate) fn hexadecimal(bytes: &[u8]) -> String {

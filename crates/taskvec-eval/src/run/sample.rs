@@ -1,6 +1,6 @@
 //! Which samples a cell has, and which of them are still to be asked.
 
-use super::record::prompt_hash;
+use super::record::{document_hash, prompt_hash};
 use super::{Record, RecordLog, Request, RunOptions, Subject};
 use crate::generator::Sampling;
 use crate::random::Random;
@@ -39,6 +39,7 @@ impl Samples {
                 Protocol::Generative(_) => options.samples.max(1),
                 Protocol::MultipleChoice(_) => 1,
             };
+            let document_hash = document_hash(document);
             for sample in 0..repeats {
                 let (prompt, request) = match protocol {
                     Protocol::Generative(generative) => (
@@ -78,6 +79,7 @@ impl Samples {
                     mean_log_probability: None,
                     log_probabilities: Vec::new(),
                     reference: document.reference.clone(),
+                    document_sha256: document_hash.clone(),
                     score: SampleScore {
                         correct: false,
                         flexible_correct: false,

@@ -7,9 +7,10 @@ use crate::generator::{
     Completion, EngineError, Finish, GenerateRequest, Generator, Likelihood, LikelihoodRequest,
     Prompt, Sampling,
 };
-use crate::task::{PromptForm, Protocol, Registry, Selection};
+use crate::task::{About, Document, PromptForm, Protocol, Registry, Selection, Task};
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 /// Knows the reference answers of the first documents and gives wrong ones to odd documents.
 struct Scripted {
@@ -236,6 +237,76 @@ fn a_run_killed_anywhere_ends_with_the_file_of_an_undisturbed_one() {
     assert!(std::fs::read(&undisturbed).unwrap() == expected);
 }
 
+/// A task whose questions have other reference answers: another edition of its data.
+struct OtherAnswers(Arc<dyn Task>);
+
+impl Task for OtherAnswers {
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    fn version(&self) -> &str {
+        self.0.version()
+    }
+
+    fn about(&self) -> About {
+        self.0.about()
+    }
+
+    fn conditions(&self) -> &[Condition] {
+        self.0.conditions()
+    }
+
+    fn default_limit(&self) -> usize {
+        self.0.default_limit()
+    }
+
+    fn documents(&self, selection: &Selection) -> Result<Vec<Document>, Error> {
+        let mut documents = self.0.documents(selection)?;
+        for document in &mut documents {
+            document.reference = "-1".to_owned();
+        }
+        Ok(documents)
+    }
+
+    fn protocol(&self) -> Protocol<'_> {
+        self.0.protocol()
+    }
+}
+
+#[test]
+fn other_answers_to_the_same_questions_are_another_result() {
+    let mut log = RecordLog::in_memory();
+    let mut generator = Scripted::new();
+    let who = subject("target", "f");
+    let mut measure = |task: Arc<dyn Task>| {
+        let cells = cells(&[task], &[Condition::Clean]);
+        evaluate(
+            &mut generator,
+            &who,
+            &cells,
+            &options(),
+            &mut log,
+            &mut |_| {},
+        )
+        .unwrap()
+    };
+    let task = Registry::standard().get("micro-gsm").unwrap();
+    let first = measure(Arc::clone(&task));
+    let second = measure(Arc::new(OtherAnswers(task)));
+    assert!(first.iter().any(|record| record.score.correct));
+    for (first, second) in first.iter().zip(&second) {
+        assert_eq!(first.prompt, second.prompt);
+        assert!(!second.score.correct);
+        assert_ne!(first.key(), second.key());
+    }
+    // What an older version wrote has no such hash; it is read all the same.
+    let mut line = serde_json::to_value(&first[0]).unwrap();
+    line.as_object_mut().unwrap().remove("document_sha256");
+    let old: Record = serde_json::from_value(line).unwrap();
+    assert_ne!(old.key(), first[0].key());
+}
+
 #[test]
 fn what_determines_a_result_decides_whether_it_is_used_again() {
     let mut log = RecordLog::in_memory();
@@ -275,6 +346,10 @@ fn what_determines_a_result_decides_whether_it_is_used_again() {
         },
         Record {
             doc_id: "other".to_owned(),
+            ..record.clone()
+        },
+        Record {
+            document_sha256: "other".to_owned(),
             ..record.clone()
         },
         Record {

@@ -2,14 +2,20 @@
 
 use super::{Limits, Program, Sandbox, SandboxError, Verdict};
 use crate::task::{Judge, Judgement};
+use sha2::{Digest, Sha256};
+use std::collections::HashMap;
 use std::error::Error;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
 /// A judge that opens its [`Sandbox`] when it is first needed, so that a run without generated programs needs none.
+///
+/// A program that it has run is not run again: models that are compared often write the same.
 #[derive(Debug, Clone)]
 pub struct SandboxJudge {
     limits: Limits,
     opened: Arc<OnceLock<Result<Sandbox, Arc<SandboxError>>>>,
+    /// By SHA-256 of the program and its test.
+    judged: Arc<Mutex<HashMap<[u8; 32], Judgement>>>,
 }
 
 impl SandboxJudge {
@@ -19,6 +25,7 @@ impl SandboxJudge {
         Self {
             limits,
             opened: Arc::default(),
+            judged: Arc::default(),
         }
     }
 
@@ -45,8 +52,15 @@ impl Judge for SandboxJudge {
         &self,
         program: &Program<'_>,
     ) -> Result<Judgement, Box<dyn Error + Send + Sync + 'static>> {
+        let key = key(program);
+        let known = |judged: &Mutex<HashMap<_, Judgement>>| judged.lock().ok()?.get(&key).cloned();
+        if let Some(judgement) = known(&self.judged) {
+            return Ok(judgement);
+        }
         let verdict = self.sandbox()?.run(program)?;
-        Ok(Judgement {
+        // What a busy machine was too slow for may well pass another time.
+        let is_certain = verdict != Verdict::TimedOut;
+        let judgement = Judgement {
             passed: verdict.passed(),
             outcome: match verdict {
                 Verdict::Passed => "passed".to_owned(),
@@ -55,6 +69,24 @@ impl Judge for SandboxJudge {
                 Verdict::OutOfMemory => "failed: out of memory".to_owned(),
                 Verdict::Ended { how } => format!("failed: the interpreter {how}"),
             },
-        })
+        };
+        if let (true, Ok(mut judged)) = (is_certain, self.judged.lock()) {
+            judged.insert(key, judgement.clone());
+        }
+        Ok(judgement)
     }
+}
+
+fn key(program: &Program<'_>) -> [u8; 32] {
+    let mut hasher = Sha256::new();
+    for part in [
+        program.prelude,
+        program.text,
+        program.test,
+        program.entry_point,
+    ] {
+        hasher.update((part.len() as u64).to_le_bytes());
+        hasher.update(part);
+    }
+    hasher.finalize().into()
 }

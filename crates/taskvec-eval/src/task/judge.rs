@@ -1,5 +1,6 @@
 //! The seam between benchmarks of generated code and whatever runs it.
 
+use super::Document;
 use crate::error::{Error, Result};
 use crate::sandbox::Program;
 use std::sync::Arc;
@@ -36,8 +37,32 @@ pub trait Judge: Send + Sync {
     ) -> Result<Judgement, Box<dyn std::error::Error + Send + Sync + 'static>>;
 }
 
+/// Whether there is a judge, and one that can run programs, for `task`.
+pub(super) fn ready(judge: Option<&Arc<dyn Judge>>, task: &str) -> Result<()> {
+    let judge = required(judge, task)?;
+    judge.ready().map_err(|source| Error::JudgeNotReady {
+        task: task.to_owned(),
+        source,
+    })
+}
+
+/// What the judge says of an answer of `task`.
+pub(super) fn judged(
+    judge: Option<&Arc<dyn Judge>>,
+    task: &str,
+    document: &Document,
+    program: &Program<'_>,
+) -> Result<Judgement> {
+    let judge = required(judge, task)?;
+    judge.judge(program).map_err(|source| Error::Judge {
+        task: task.to_owned(),
+        document: document.id.clone(),
+        source,
+    })
+}
+
 /// The judge there is, or why `task` cannot be scored.
-pub(super) fn required<'a>(judge: Option<&'a Arc<dyn Judge>>, task: &str) -> Result<&'a dyn Judge> {
+fn required<'a>(judge: Option<&'a Arc<dyn Judge>>, task: &str) -> Result<&'a dyn Judge> {
     judge.map(|judge| &**judge).ok_or_else(|| Error::NoJudge {
         task: task.to_owned(),
     })

@@ -1,13 +1,17 @@
 //! The micro world's tasks as benchmarks.
 
+use super::judge::{judged, ready};
 use super::{
-    About, Document, Generative, MultipleChoice, PromptForm, Protocol, SampleScore, Selection, Task,
+    About, Document, Generative, Judge, Metric, MultipleChoice, PromptForm, Protocol, Resources,
+    SampleScore, Selection, Task,
 };
 use crate::condition::Condition;
 use crate::error::{Error, Result};
 use crate::generator::{Completion, Message, Prompt};
-use crate::micro::{Extraction, Item, MicroTask, score};
+use crate::micro::{self, Extraction, Item, MicroTask, score};
+use crate::sandbox::Program;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// Documents asked by default: 95 % intervals of at most ±5.7 points, in seconds on a laptop.
 const DEFAULT_LIMIT: usize = 300;
@@ -19,11 +23,55 @@ const DEFAULT_CHAT_LIMIT: usize = 150;
 const DRAWS_PER_DOCUMENT: u64 = 20;
 
 /// Adapts a [`MicroTask`] to [`Task`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MicroBenchmark(pub MicroTask);
+#[derive(Clone)]
+pub struct MicroBenchmark {
+    task: MicroTask,
+    judge: Option<Arc<dyn Judge>>,
+}
+
+impl MicroBenchmark {
+    /// The task, its programs run by `resources.micro_judge`.
+    #[must_use]
+    pub fn new(task: MicroTask, resources: &Resources) -> Self {
+        Self {
+            task,
+            judge: resources.micro_judge.clone(),
+        }
+    }
+
+    /// Every one there is.
+    #[must_use]
+    pub fn all(resources: &Resources) -> Vec<Self> {
+        MicroTask::ALL
+            .into_iter()
+            .map(|task| Self::new(task, resources))
+            .collect()
+    }
+
+    fn passes(&self, document: &Document, text: &str) -> Result<bool> {
+        let field = |name| document.fields.get(name).map_or("", String::as_str);
+        judged(
+            self.judge.as_ref(),
+            self.name(),
+            document,
+            &Program {
+                prelude: "",
+                text,
+                test: field("test"),
+                entry_point: field("entry_point"),
+            },
+        )
+        .map(|judgement| judgement.passed)
+    }
+}
 
 impl From<Item> for Document {
     fn from(item: Item) -> Self {
+        let mut fields = BTreeMap::from([("difficulty".to_owned(), item.difficulty.to_string())]);
+        if let Some(test) = item.test {
+            fields.insert("test".to_owned(), test);
+            fields.insert("entry_point".to_owned(), micro::ENTRY_POINT.to_owned());
+        }
         Self {
             id: item.id,
             kind: item.kind.to_owned(),
@@ -32,25 +80,26 @@ impl From<Item> for Document {
             question: item.question,
             choices: item.choices,
             reference: item.answer,
-            fields: BTreeMap::from([("difficulty".to_owned(), item.difficulty.to_string())]),
+            fields,
         }
     }
 }
 
 impl Task for MicroBenchmark {
     fn name(&self) -> &str {
-        self.0.name()
+        self.task.name()
     }
 
     fn version(&self) -> &str {
-        self.0.version()
+        self.task.version()
     }
 
     fn about(&self) -> About {
         About {
-            summary: match self.0 {
+            summary: match self.task {
                 MicroTask::Gsm => "word problems of the micro world",
                 MicroTask::Bbh => "dates, cups and arithmetic of the micro world",
+                MicroTask::Code => "Python functions of the micro world, judged by running them",
                 MicroTask::Sciq => "multiple choice of the micro world, by likelihood",
                 MicroTask::Chat => "greetings and small instructions of the micro world",
             },
@@ -60,11 +109,11 @@ impl Task for MicroBenchmark {
     }
 
     fn conditions(&self) -> &[Condition] {
-        self.0.conditions()
+        self.task.conditions()
     }
 
     fn default_limit(&self) -> usize {
-        match self.0 {
+        match self.task {
             MicroTask::Chat => DEFAULT_CHAT_LIMIT,
             _ => DEFAULT_LIMIT,
         }
@@ -82,16 +131,16 @@ impl Task for MicroBenchmark {
             if documents.len() == limit {
                 break;
             }
-            let item = self.0.generate(selection.split, selection.seed, index);
+            let item = self.task.generate(selection.split, selection.seed, index);
             if !seen.insert((item.support.clone(), item.question.clone())) {
                 continue;
             }
             let item = item
                 .with_condition(selection.condition, selection.seed)
                 .ok_or_else(|| Error::UnsupportedCondition {
-                    task: self.0.name().to_owned(),
+                    task: self.task.name().to_owned(),
                     condition: selection.condition,
-                    supported: self.0.conditions().to_vec(),
+                    supported: self.task.conditions().to_vec(),
                 })?;
             documents.push(Document::from(item));
         }
@@ -99,9 +148,25 @@ impl Task for MicroBenchmark {
     }
 
     fn protocol(&self) -> Protocol<'_> {
-        match self.0 {
-            MicroTask::Gsm | MicroTask::Bbh | MicroTask::Chat => Protocol::Generative(self),
+        match self.task {
+            MicroTask::Gsm | MicroTask::Bbh | MicroTask::Code | MicroTask::Chat => {
+                Protocol::Generative(self)
+            }
             MicroTask::Sciq => Protocol::MultipleChoice(self),
+        }
+    }
+
+    fn metric(&self) -> Metric {
+        match self.task {
+            MicroTask::Code => Metric::PassAtOne,
+            _ => self.protocol().metric(),
+        }
+    }
+
+    fn ready(&self) -> Result<()> {
+        match self.task {
+            MicroTask::Code => ready(self.judge.as_ref(), self.name()),
+            _ => Ok(()),
         }
     }
 }
@@ -121,18 +186,37 @@ impl Generative for MicroBenchmark {
 
     /// The longest reference solutions take under 50 tokens where every word is one.
     fn max_new_tokens(&self) -> usize {
-        match self.0 {
+        match self.task {
             MicroTask::Chat => 32,
             _ => 64,
         }
     }
 
     fn score(&self, document: &Document, completion: &Completion) -> Result<SampleScore> {
-        Ok(score(
-            Extraction::of(self.0, &document.kind),
+        let read = score(
+            Extraction::of(self.task, &document.kind),
             &document.reference,
             &completion.text,
-        ))
+        );
+        if self.task != MicroTask::Code {
+            return Ok(read);
+        }
+        let correct = match &read.strict {
+            Some(program) => self.passes(document, program)?,
+            None => false,
+        };
+        let flexible_correct = match &read.flexible {
+            Some(program) if read.strict.as_ref() != Some(program) => {
+                self.passes(document, program)?
+            }
+            Some(_) => correct,
+            None => false,
+        };
+        Ok(SampleScore {
+            correct,
+            flexible_correct,
+            ..read
+        })
     }
 }
 
@@ -159,8 +243,14 @@ impl MultipleChoice for MicroBenchmark {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::generator::Likelihood;
+    use crate::generator::{Finish, Likelihood};
     use crate::micro::{Solution, Split};
+    use crate::task::Judgement;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    fn benchmark(task: MicroTask) -> MicroBenchmark {
+        MicroBenchmark::new(task, &Resources::default())
+    }
 
     #[test]
     fn documents_are_the_items_and_prompts_are_theirs() {
@@ -170,14 +260,12 @@ mod tests {
             seed: 3,
             ..Selection::test()
         };
-        let documents = MicroBenchmark(MicroTask::Bbh)
-            .documents(&selection)
-            .unwrap();
+        let documents = benchmark(MicroTask::Bbh).documents(&selection).unwrap();
         assert_eq!(documents.len(), 9);
         for (index, document) in documents.iter().enumerate() {
             let item = MicroTask::Bbh.generate(Split::Test, 3, index as u64);
             let item = item.with_condition(Condition::Adversarial, 3).unwrap();
-            let task = MicroBenchmark(MicroTask::Bbh);
+            let task = benchmark(MicroTask::Bbh);
             assert_eq!(
                 Generative::prompt(&task, document, PromptForm::Base),
                 item.base_prompt()
@@ -188,7 +276,7 @@ mod tests {
             );
             assert_eq!(document.reference, item.answer);
         }
-        let longer = MicroBenchmark(MicroTask::Bbh)
+        let longer = benchmark(MicroTask::Bbh)
             .documents(&Selection {
                 limit: Some(12),
                 ..selection
@@ -199,7 +287,7 @@ mod tests {
 
     #[test]
     fn documents_are_distinct_and_as_many_as_promised() {
-        for task in MicroTask::ALL.map(MicroBenchmark) {
+        for task in MicroTask::ALL.map(benchmark) {
             let documents = task.documents(&Selection::test()).unwrap();
             assert_eq!(documents.len(), task.default_limit(), "{}", task.name());
             let texts: BTreeSet<(&str, &str)> = documents
@@ -208,7 +296,7 @@ mod tests {
                 .collect();
             assert_eq!(texts.len(), documents.len(), "{}", task.name());
         }
-        let chat = MicroBenchmark(MicroTask::Chat);
+        let chat = benchmark(MicroTask::Chat);
         let all = chat
             .documents(&Selection {
                 limit: Some(5_000),
@@ -220,7 +308,12 @@ mod tests {
 
     #[test]
     fn reference_solutions_fit_the_limit() {
-        for task in [MicroTask::Gsm, MicroTask::Bbh, MicroTask::Chat] {
+        for task in [
+            MicroTask::Gsm,
+            MicroTask::Bbh,
+            MicroTask::Code,
+            MicroTask::Chat,
+        ] {
             for index in 0..500 {
                 let item = task.generate(Split::Test, 0, index);
                 let text = item.solution(Solution::StepByStep);
@@ -240,7 +333,7 @@ mod tests {
                     .filter(|pair| digits(pair))
                     .count();
                 assert!(
-                    words + others + spaces < MicroBenchmark(task).max_new_tokens(),
+                    words + others + spaces < benchmark(task).max_new_tokens(),
                     "{text}"
                 );
             }
@@ -249,7 +342,7 @@ mod tests {
 
     #[test]
     fn multiple_choice_follows_the_harness() {
-        let task = MicroBenchmark(MicroTask::Sciq);
+        let task = benchmark(MicroTask::Sciq);
         let mut document = task
             .documents(&Selection {
                 limit: Some(1),
@@ -284,13 +377,95 @@ mod tests {
         assert_eq!(task.continuations(&document, PromptForm::Chat)[3], " river");
     }
 
+    /// Passes what returns the doubled number, and counts.
+    #[derive(Default)]
+    struct Doubling(AtomicUsize);
+
+    impl Judge for Doubling {
+        fn judge(
+            &self,
+            program: &Program<'_>,
+        ) -> std::result::Result<Judgement, Box<dyn std::error::Error + Send + Sync + 'static>>
+        {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            assert_eq!(program.entry_point, "f");
+            assert!(
+                program
+                    .test
+                    .starts_with("def check(candidate):\n    assert")
+            );
+            let passed = ["def f(x): return 2*x", "def f(x): return x+x"].contains(&program.text);
+            Ok(Judgement {
+                passed,
+                outcome: String::new(),
+            })
+        }
+    }
+
+    #[test]
+    fn programs_are_right_where_the_judge_says_so() {
+        let judge = Arc::new(Doubling::default());
+        let task = MicroBenchmark::new(
+            MicroTask::Code,
+            &Resources {
+                micro_judge: Some(judge.clone()),
+                ..Resources::default()
+            },
+        );
+        task.ready().unwrap();
+        assert_eq!(task.metric(), Metric::PassAtOne);
+        let document = task
+            .documents(&Selection {
+                limit: Some(1),
+                ..Selection::test()
+            })
+            .unwrap()
+            .remove(0);
+        let score = |text: &str| {
+            let completion = Completion {
+                text: text.to_owned(),
+                token_count: 9,
+                finish: Finish::EndOfSequence,
+                mean_log_probability: None,
+            };
+            let runs = judge.0.load(Ordering::Relaxed);
+            let score = Generative::score(&task, &document, &completion).unwrap();
+            let runs = judge.0.load(Ordering::Relaxed) - runs;
+            (score.correct, score.flexible_correct, runs)
+        };
+        // Another way of writing the function is as right; the reference itself is nothing special.
+        for right in ["2*x", "x+x"] {
+            let text = format!("First {right}. The answer is def f(x): return {right}.");
+            assert_eq!(score(&text), (true, true, 1), "{text}");
+        }
+        assert_eq!(
+            score(&format!("The answer is {}.", document.reference)),
+            (false, false, 1)
+        );
+        assert_eq!(score("def f(x): return x+x"), (false, true, 1));
+        assert_eq!(
+            score("The answer is def f(x): return 2*x. Or def f(x): return x."),
+            (true, false, 2)
+        );
+        // No program, nothing to run.
+        assert_eq!(score("First x+4. The answer is"), (false, false, 0));
+        assert_eq!(score("The answer is 7."), (false, false, 1));
+    }
+
+    #[test]
+    fn programs_need_a_judge() {
+        let error = benchmark(MicroTask::Code).ready().unwrap_err();
+        assert!(matches!(error, Error::NoJudge { task } if task == "micro-code"));
+        assert!(benchmark(MicroTask::Gsm).ready().is_ok());
+    }
+
     #[test]
     fn a_condition_that_is_not_there_is_refused() {
         let selection = Selection {
             condition: Condition::Noise,
             ..Selection::test()
         };
-        let error = MicroBenchmark(MicroTask::Sciq)
+        let error = benchmark(MicroTask::Sciq)
             .documents(&selection)
             .unwrap_err();
         assert_eq!(

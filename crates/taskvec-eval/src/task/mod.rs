@@ -11,7 +11,7 @@ mod judge;
 mod micro;
 mod registry;
 
-pub use data::Resources;
+pub use data::{DataSource, Resources};
 pub use document::{Document, PromptForm, Selection};
 pub use judge::{Judge, Judgement};
 pub use micro::MicroBenchmark;
@@ -88,7 +88,16 @@ pub struct About {
     /// Of the data.
     pub licence: &'static str,
     /// The file that must be in the data directory; nothing where the data ships with taskvec.
-    pub file: Option<&'static str>,
+    pub file: Option<DataFile>,
+}
+
+/// Where data is to be found that does not ship with taskvec.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DataFile {
+    /// Below the data directory.
+    pub path: &'static str,
+    /// The data set on the Hub that has the same questions, as `organisation/name`.
+    pub repository: &'static str,
 }
 
 /// [`Error::UnsupportedCondition`] where `task` is not asked under the selection's condition.

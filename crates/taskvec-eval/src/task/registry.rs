@@ -38,9 +38,9 @@ impl Registry {
             .collect();
         let (parts, wholes): (Vec<Bbh>, Vec<Bbh>) =
             Bbh::all(resources).into_iter().partition(Bbh::is_single);
-        let tasks = MicroTask::ALL
+        let tasks = MicroBenchmark::all(resources)
             .into_iter()
-            .map(|task| Arc::new(MicroBenchmark(task)) as Arc<dyn Task>)
+            .map(|task| Arc::new(task) as Arc<dyn Task>)
             .chain(
                 Gsm::all(resources)
                     .into_iter()

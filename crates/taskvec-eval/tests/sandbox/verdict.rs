@@ -4,7 +4,10 @@
 use crate::trial;
 use libtest_mimic::Trial;
 use std::sync::LazyLock;
-use taskvec_eval::sandbox::{Isolation, Limits, Program, Sandbox, SandboxError, Settings, Verdict};
+use taskvec_eval::sandbox::{
+    Isolation, Limits, Program, Sandbox, SandboxError, SandboxJudge, Settings, Verdict,
+};
+use taskvec_eval::task::Judge;
 
 static NAMESPACES: LazyLock<Sandbox> =
     LazyLock::new(|| open(Isolation::Namespaces, Limits::humaneval()));
@@ -429,6 +432,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         ),
         trial("verdict::memory_error", memory_error),
         trial("verdict::serialises", serialises),
+        trial("verdict::remembered", remembered),
     ]);
     trials
 }
@@ -560,4 +564,26 @@ fn serialises() {
         let text = serde_json::to_string(&verdict).unwrap();
         assert_eq!(serde_json::from_str::<Verdict>(&text).unwrap(), verdict);
     }
+}
+
+/// The judge runs a program once, however often it is asked; this one passes by chance.
+fn remembered() {
+    let judge = SandboxJudge::new(Limits::humaneval());
+    let program = Program {
+        prelude: "",
+        text: "import os\ndef f(x):\n    return os.urandom(1)[0] % 2\n",
+        test: "def check(candidate):\n    assert candidate(0) == 1\n",
+        entry_point: "f",
+    };
+    let judged = |program: &Program<'_>| judge.judge(program).unwrap();
+    let first = judged(&program);
+    for _ in 0..20 {
+        assert_eq!(judged(&program), first);
+    }
+    // Another test is another question.
+    let other = Program {
+        test: "def check(candidate):\n    assert candidate(0) == 2\n",
+        ..program
+    };
+    assert!(!judged(&other).passed);
 }

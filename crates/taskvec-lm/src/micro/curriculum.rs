@@ -83,14 +83,15 @@ impl Curriculum {
         let mut random = self.random(Stage::Base, index);
         // Reading first: four of five early documents can only be learned by looking back.
         let early = index < READING_FIRST && random.below(5) > 0;
-        let task = match random.below(20) {
-            0..10 if early => MicroTask::Sciq,
+        let task = match random.below(23) {
+            0..11 if early => MicroTask::Sciq,
             _ if early => return self.recital(&mut random, index),
             0..6 => MicroTask::Gsm,
             6..12 => MicroTask::Bbh,
-            12..14 => MicroTask::Sciq,
-            14..16 => MicroTask::Chat,
-            16..19 => return self.recital(&mut random, index),
+            12..15 => MicroTask::Code,
+            15..17 => MicroTask::Sciq,
+            17..19 => MicroTask::Chat,
+            19..22 => return self.recital(&mut random, index),
             _ => return self.drill(&mut random),
         };
         let item = perturbed(task.generate(Split::Train, self.seed, index), &mut random);
@@ -127,10 +128,11 @@ impl Curriculum {
     /// As [`Tokenizer::encode`].
     pub fn target(&self, index: u64) -> Result<Example> {
         let mut random = self.random(Stage::Target, index);
-        let task = match random.below(20) {
+        let task = match random.below(23) {
             0..8 => MicroTask::Gsm,
             8..14 => MicroTask::Bbh,
-            14..16 => MicroTask::Sciq,
+            14..17 => MicroTask::Code,
+            17..19 => MicroTask::Sciq,
             _ => MicroTask::Chat,
         };
         let item = task.generate(Split::Train, self.seed, (1 << 33) + index);

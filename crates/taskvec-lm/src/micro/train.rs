@@ -16,7 +16,7 @@ use std::path::Path;
 use burn::tensor::Device;
 use taskvec_core::{Dtype, OutputOptions};
 use taskvec_eval::micro::MicroTask;
-use taskvec_eval::task::{Document, MicroBenchmark, PromptForm};
+use taskvec_eval::task::{Document, MicroBenchmark, PromptForm, Resources};
 
 use super::{
     CHAT_TEMPLATE, Curriculum, END_OF_TEXT, END_OF_TURN, MAX_POSITIONS, NAMES, config, tokenizer,
@@ -68,10 +68,10 @@ pub struct Lengths {
 impl Default for Lengths {
     fn default() -> Self {
         Self {
-            base: 5500,
+            base: 6300,
             sft: 300,
             grpo: 80,
-            target: 800,
+            target: 920,
         }
     }
 }
@@ -267,7 +267,7 @@ impl World<'_> {
         let documents = (0..problems)
             .map(|index| Document::from(self.curriculum.donor(index)))
             .collect();
-        let task = MicroBenchmark(MicroTask::Gsm);
+        let task = MicroBenchmark::new(MicroTask::Gsm, &Resources::default());
         let environment = TaskEnvironment::new(&task, documents, PromptForm::Base, &model)?;
         let sampler = DecoderSampler {
             stop_tokens: model.config().eos_token_ids.clone(),

@@ -22,7 +22,7 @@ pub(crate) struct GrpoArgs {
     /// The model to start from
     #[arg(long, value_name = "EXPR")]
     pub(crate) model: String,
-    /// The micro task whose problems are asked and whose scorer rewards
+    /// The task whose training problems are asked and whose scorer rewards
     #[arg(long, value_name = "TASK")]
     pub(crate) task: String,
     /// Directory for the trained model

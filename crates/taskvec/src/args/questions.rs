@@ -26,7 +26,8 @@ pub(crate) struct QuestionArgs {
     /// How questions are put: in the model's chat template where it has one, or as one of the two
     #[arg(long, value_name = "FORM", default_value = "auto")]
     pub(crate) prompt_form: Form,
-    /// Directory of questions that do not ship with taskvec; `taskvec tasks` says which file belongs where
+    /// Directory of questions that do not ship with taskvec, or `hf` to fetch them from the Hub; `taskvec tasks` says
+    /// which file belongs where
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
 }

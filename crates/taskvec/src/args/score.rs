@@ -34,7 +34,8 @@ pub(crate) struct ScoreArgs {
     /// Questions of the task [default: as many as the task says]
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<usize>,
-    /// Directory of questions that do not ship with taskvec; `taskvec tasks` says which file belongs where
+    /// Directory of questions that do not ship with taskvec, or `hf` to fetch them from the Hub; `taskvec tasks` says
+    /// which file belongs where
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
     /// Print one JSON object instead of a table

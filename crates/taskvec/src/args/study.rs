@@ -27,7 +27,8 @@ pub(crate) struct StudyArgs {
     /// Seeds, separated by commas, for each of which all is repeated [default: as the recipe says]
     #[arg(long, value_name = "NUMBERS", value_delimiter = ',')]
     pub(crate) seeds: Option<Vec<u64>>,
-    /// Directory of questions that do not ship with taskvec; `taskvec tasks` says which file belongs where
+    /// Directory of questions that do not ship with taskvec, or `hf` to fetch them from the Hub; `taskvec tasks` says
+    /// which file belongs where
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
     /// Print one JSON object instead of tables

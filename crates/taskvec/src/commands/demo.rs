@@ -3,8 +3,9 @@ use std::path::Path;
 
 use anyhow::Context;
 use taskvec_core::Bindings;
-use taskvec_eval::Report;
 use taskvec_eval::run::RecordLog;
+use taskvec_eval::study::Recipe;
+use taskvec_eval::{Registry, Report};
 
 use super::eval::Document;
 use super::model::{Fingerprint, Fingerprints};
@@ -21,7 +22,9 @@ pub(crate) fn run(arguments: &DemoArgs, printer: &Printer) -> anyhow::Result<()>
     let mut recipe = study::micro()?;
     recipe.questions.limit = Some(arguments.limit);
     recipe.seeds = vec![arguments.seed];
-    let questions = Questions::find(&taskvec_eval::Registry::standard(), &recipe, printer)?;
+    let registry = super::tasks::registry(None, printer);
+    leave_out_unready(&registry, &mut recipe, printer)?;
+    let questions = Questions::find(&registry, &recipe, printer)?;
     let conduct = Conduct {
         recipe: &recipe,
         cells: &questions.cells,
@@ -58,6 +61,26 @@ pub(crate) fn run(arguments: &DemoArgs, printer: &Printer) -> anyhow::Result<()>
         "the numbers behind it are in {}",
         arguments.out.display()
     ));
+    Ok(())
+}
+
+/// Drops the tasks that this machine cannot judge, programs where there is no sandbox: a first look should not end there.
+fn leave_out_unready(
+    registry: &Registry,
+    recipe: &mut Recipe,
+    printer: &Printer,
+) -> anyhow::Result<()> {
+    let mut ready = Vec::new();
+    for name in std::mem::take(&mut recipe.questions.tasks) {
+        match registry.get(&name)?.ready() {
+            Ok(()) => ready.push(name),
+            Err(error) => printer.warn(format_args!(
+                "without {name}: {:#}",
+                anyhow::Error::from(error)
+            )),
+        }
+    }
+    recipe.questions.tasks = ready;
     Ok(())
 }
 

@@ -16,13 +16,18 @@ use crate::resolution;
 
 pub(crate) fn run(arguments: &EvalArgs, printer: &Printer) -> anyhow::Result<()> {
     arguments.threads.limit_pool()?;
-    let registry = super::tasks::registry(arguments.questions.data.as_deref());
+    let registry = super::tasks::registry(arguments.questions.data.as_deref(), printer);
     let cells = cells(
         &registry,
         &arguments.questions.tasks,
         &arguments.questions.conditions,
         printer,
     )?;
+    super::tasks::say_licences(
+        cells.iter().map(|cell| &cell.task),
+        arguments.questions.data.as_deref(),
+        printer,
+    );
     let bindings = resolution::bindings(&arguments.bindings)?;
     let wanted = Wanted {
         expression: arguments.expression.as_deref(),

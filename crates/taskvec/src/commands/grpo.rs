@@ -1,5 +1,5 @@
+use taskvec_eval::Split;
 use taskvec_eval::task::Selection;
-use taskvec_eval::{Registry, Split};
 use taskvec_lm::train::grpo::{self, DecoderSampler, TaskEnvironment};
 
 use super::model;
@@ -12,19 +12,21 @@ use crate::resolution;
 pub(crate) fn run(arguments: &GrpoArgs, printer: &Printer) -> anyhow::Result<()> {
     arguments.threads.limit_pool()?;
     let settings = arguments.config();
-    let task = Registry::standard().get(&arguments.task)?;
+    let task = super::tasks::registry(None, printer).get(&arguments.task)?;
     let generative = grpo::generative(&*task)?;
-    let plan = resolution::model_plan(&arguments.model, &arguments.bindings, "train it", printer)?;
-    let run = Run::open(&arguments.output, arguments.overwrite, printer)?;
-    let model = model::load(&plan)?;
-    let selection = Selection {
+    // Before the model is loaded, which may take long.
+    task.ready()?;
+    let documents = task.documents(&Selection {
         split: Split::Train,
         limit: Some(arguments.num_prompts),
         seed: arguments.optimizer.seed,
         ..Selection::test()
-    };
+    })?;
+    let plan = resolution::model_plan(&arguments.model, &arguments.bindings, "train it", printer)?;
+    let run = Run::open(&arguments.output, arguments.overwrite, printer)?;
+    let model = model::load(&plan)?;
     let form = model::prompt_form(&model, Form::Auto);
-    let environment = TaskEnvironment::new(generative, task.documents(&selection)?, form, &model)?;
+    let environment = TaskEnvironment::new(generative, documents, form, &model)?;
     let sampler = DecoderSampler {
         stop_tokens: model.config().eos_token_ids.clone(),
         max_positions: model.config().max_positions,

@@ -32,14 +32,14 @@ pub(crate) fn run(arguments: &InspectArgs, printer: &Printer) -> anyhow::Result<
     let first = plan(&arguments.expression)?;
     let second = arguments.beside.as_ref().map(plan).transpose()?;
     let relative_to = arguments.relative_to.as_ref().map(model).transpose()?;
-    if let Some(heat) = arguments.heatmap {
-        heat::require(heat, second.is_some())?;
-    }
     let subject = Subject {
         plan: &first,
         beside: second.as_ref(),
         relative_to: relative_to.as_ref(),
     };
+    if let Some(heat) = arguments.heatmap {
+        heat::require(heat, subject)?;
+    }
 
     let heeding = Heeding::begin();
     let bar = printer.progress("inspecting", 0, Unit::Bytes);
@@ -54,7 +54,7 @@ pub(crate) fn run(arguments: &InspectArgs, printer: &Printer) -> anyhow::Result<
     let spectra = spectra_of(&first, arguments, &heeding, printer)?;
 
     if let Some(heat) = arguments.heatmap {
-        let map = heat::map(&inspection, heat)?;
+        let map = heat::map(&inspection, heat);
         printer.data(tables::summary(&inspection))?;
         printer.data("")?;
         return printer.heat_map(&map);

@@ -12,8 +12,9 @@ use crate::args::score::ScoreArgs;
 use crate::printer::{Align, Printer, Table};
 
 pub(crate) fn run(arguments: &ScoreArgs, printer: &Printer) -> anyhow::Result<()> {
-    let registry = super::tasks::registry(arguments.data.as_deref());
+    let registry = super::tasks::registry(arguments.data.as_deref(), printer);
     let task = registry.get(&arguments.task)?;
+    super::tasks::say_licences([&task], arguments.data.as_deref(), printer);
     let selection = Selection {
         condition: arguments.condition,
         limit: arguments.limit,

@@ -39,8 +39,13 @@ pub(crate) fn run(arguments: &StudyArgs, printer: &Printer) -> anyhow::Result<()
     arguments.threads.limit_pool()?;
     let recipe = adapted(recipe(&arguments.recipe)?, arguments);
     let flags = engine_flags(arguments, &recipe)?;
-    let registry = super::tasks::registry(arguments.data.as_deref());
+    let registry = super::tasks::registry(arguments.data.as_deref(), printer);
     let questions = Questions::find(&registry, &recipe, printer)?;
+    super::tasks::say_licences(
+        questions.cells.iter().map(|cell| &cell.task),
+        arguments.data.as_deref(),
+        printer,
+    );
     let repetitions = repetitions(&recipe, printer)?;
     let conduct = Conduct {
         recipe: &recipe,

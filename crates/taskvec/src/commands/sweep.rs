@@ -22,13 +22,18 @@ const COMMAND: &str = "taskvec sweep";
 pub(crate) fn run(arguments: &SweepArgs, printer: &Printer) -> anyhow::Result<()> {
     let started = Instant::now();
     arguments.threads.limit_pool()?;
-    let registry = super::tasks::registry(arguments.questions.data.as_deref());
+    let registry = super::tasks::registry(arguments.questions.data.as_deref(), printer);
     let cells = eval::cells(
         &registry,
         &arguments.questions.tasks,
         &arguments.questions.conditions,
         printer,
     )?;
+    super::tasks::say_licences(
+        cells.iter().map(|cell| &cell.task),
+        arguments.questions.data.as_deref(),
+        printer,
+    );
     let bindings = resolution::bindings(&arguments.bindings)?;
     let options = PlanOptions::default();
     let named = resolution::named(&arguments.expression, &bindings, &options, printer)?;

@@ -4,18 +4,56 @@ use std::sync::Arc;
 use serde::Serialize;
 use taskvec_eval::Registry;
 use taskvec_eval::sandbox::{Limits, SandboxJudge};
-use taskvec_eval::task::{Metric, Resources, Task};
+use taskvec_eval::task::{DataFile, DataSource, Metric, Resources, Task};
 
 use super::JSON_SCHEMA;
 use crate::args::tasks::TasksArgs;
 use crate::printer::{Align, Printer, Table};
+use crate::resolution;
 
 /// Every task, with the questions in `data`; programs that a model wrote are judged in the sandbox.
-pub(super) fn registry(data: Option<&Path>) -> Registry {
+pub(super) fn registry(data: Option<&Path>, printer: &Printer) -> Registry {
     Registry::with_resources(&Resources {
-        data: data.map(Path::to_owned),
+        data: data.map(|data| source(data, printer)),
         judge: Some(Arc::new(SandboxJudge::new(Limits::humaneval()))),
+        micro_judge: Some(Arc::new(SandboxJudge::new(Limits::micro_code()))),
     })
+}
+
+/// `hf` is the Hub, everything else a directory.
+fn source(data: &Path, printer: &Printer) -> DataSource {
+    if data == Path::new("hf") {
+        DataSource::Hub(resolution::hub(printer))
+    } else {
+        DataSource::Directory(data.to_owned())
+    }
+}
+
+/// Says under which licence the questions are that do not ship with taskvec.
+pub(super) fn say_licences<'a>(
+    tasks: impl IntoIterator<Item = &'a Arc<dyn Task>>,
+    data: Option<&Path>,
+    printer: &Printer,
+) {
+    let Some(data) = data else { return };
+    let mut said: Vec<DataFile> = Vec::new();
+    for task in tasks {
+        let about = task.about();
+        let Some(file) = about.file.filter(|file| !said.contains(file)) else {
+            continue;
+        };
+        let place = if data == Path::new("hf") {
+            format!("hf:datasets/{}", file.repository)
+        } else {
+            data.join(file.path).display().to_string()
+        };
+        printer.note(format_args!(
+            "{}: questions from {place}, licence {}",
+            task.name(),
+            about.licence
+        ));
+        said.push(file);
+    }
 }
 
 pub(crate) fn run(arguments: &TasksArgs, printer: &Printer) -> anyhow::Result<()> {
@@ -62,8 +100,10 @@ pub(crate) fn run(arguments: &TasksArgs, printer: &Printer) -> anyhow::Result<()
     for task in &tasks {
         if let Some(file) = task.about().file {
             printer.note(format_args!(
-                "{} reads DIR/{file} of `--data DIR`",
-                task.name()
+                "{} reads DIR/{} of `--data DIR`, or hf:datasets/{} with `--data hf`",
+                task.name(),
+                file.path,
+                file.repository
             ));
         }
     }
@@ -93,6 +133,7 @@ struct Row<'a> {
     conditions: Vec<&'static str>,
     licence: &'static str,
     file: Option<&'static str>,
+    repository: Option<&'static str>,
 }
 
 impl<'a> Row<'a> {
@@ -109,7 +150,8 @@ impl<'a> Row<'a> {
                 .map(|condition| condition.name())
                 .collect(),
             licence: about.licence,
-            file: about.file,
+            file: about.file.map(|file| file.path),
+            repository: about.file.map(|file| file.repository),
         }
     }
 }

@@ -218,14 +218,23 @@ fn a_heat_map_is_digits_in_a_pipe_and_colours_where_asked_for() {
         other.contains("norm relative to micro:sft: 0123456789"),
         "{other}"
     );
+    // Of a weight that is no number a pass over the weights would have warned.
+    let values = vec![f32::NAN, 1.0];
+    file(
+        &here.path("nan.safetensors"),
+        &[("model.norm.weight", &[2], values)],
+    );
     for (what, needs) in [
         ("cosine", "a second vector"),
         ("survival", "--dtype bf16"),
         ("relative", "--relative-to"),
     ] {
-        let refused = here.output(&format!("inspect micro:sft --heatmap={what}"));
-        assert_eq!(refused.status.code(), Some(2), "{what}");
-        assert!(said(&refused).contains(needs), "{}", said(&refused));
+        for model in ["micro:sft", "'\"nan.safetensors\"'"] {
+            let refused = here.output(&format!("inspect {model} --heatmap={what}"));
+            assert_eq!(refused.status.code(), Some(2), "{what}");
+            assert!(said(&refused).contains(needs), "{}", said(&refused));
+            assert!(!said(&refused).contains("finite"), "{}", said(&refused));
+        }
     }
 }
 

@@ -7,6 +7,7 @@
 
 mod checkpoint;
 mod compare;
+mod data;
 mod engine;
 mod examples;
 mod harness;

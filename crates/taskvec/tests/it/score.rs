@@ -103,9 +103,9 @@ fn questions_that_do_not_ship_are_asked_for() {
     assert_snapshot!(here.run("score gsm_plus_chat made.jsonl"), @"
     exit code 1
     --- stderr
-    error: task `gsm_plus_chat` reads its questions from `gsm_plus/gsmplus_testmini.jsonl`, and no data directory is given
+    error: task `gsm_plus_chat` reads its questions from `gsm_plus/gsmplus_testmini.jsonl`, and `--data` is not given
 
-    hint: pass `--data DIR`, where `DIR/gsm_plus/gsmplus_testmini.jsonl` or `DIR/gsm_plus/gsmplus_testmini.jsonl.gz` is the file as published; its licence: CC BY-SA 4.0
+    hint: pass `--data DIR`, where `DIR/gsm_plus/gsmplus_testmini.jsonl` or `DIR/gsm_plus/gsmplus_testmini.jsonl.gz` is the file as published, or `--data hf` to fetch the same from the Hub; its licence: CC BY-SA 4.0
     ");
 }
 
@@ -118,6 +118,7 @@ fn tasks_are_listed_with_their_licences() {
     let find = |name: &str| tasks.iter().find(|task| task["name"] == name).unwrap();
     assert_eq!(find("gsm8k")["licence"], "MIT");
     assert_eq!(find("sciq")["file"], "sciq/test.json");
+    assert_eq!(find("sciq")["repository"], "allenai/sciq");
     assert!(
         tasks
             .iter()

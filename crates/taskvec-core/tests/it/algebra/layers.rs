@@ -472,6 +472,10 @@ fn what_cannot_be_moved_is_refused_where_it_stands() {
             "`two` has layers in 2 lists, such as `model.layers.0` and `vision.blocks.0`",
         ),
         (
+            "stack(m, m + 0.5*(layers(two, \"7\") - m))",
+            "`two` has layers in 2 lists",
+        ),
+        (
             "layers(m, \"0-999, 0\")",
             "the result would have 1001 layers; at most 1000 are possible",
         ),

@@ -420,3 +420,43 @@ fn integers_are_carried_and_small_floats_refused() {
         ["`buffer`: `eight` is F8_E4M3, on which no arithmetic is done"]
     );
 }
+
+#[test]
+fn whole_numbers_that_are_weights_are_refused() {
+    // As GPTQ and bitsandbytes store them, and under any name where the config says that the model is quantised.
+    let quantised = r#"{"model_type": "qwen2", "quantization_config": {"quant_method": "any"}}"#;
+    let plain = r#"{"model_type": "qwen2", "quantization_config": null}"#;
+    for (config, name, is_refused) in [
+        (plain, "model.layers.0.mlp.up_proj.qweight", true),
+        (plain, "model.layers.0.mlp.up_proj.weight", true),
+        (quantised, "model.layers.0.mlp.up_proj.packed", true),
+        (plain, "model.layers.0.mlp.up_proj.packed", false),
+    ] {
+        let with = |salt: u64| {
+            let mut tensors = vec![Tensor::counted(
+                "model.norm.weight",
+                Dtype::Bf16,
+                &[4],
+                salt,
+            )];
+            tensors.push(Tensor::new(
+                name,
+                Dtype::U8,
+                &[1, 3],
+                &[1.0, 2.0, salt as f64],
+            ));
+            vec![tensors]
+        };
+        let world = World::default()
+            .with("target", "model", Some(config), &with(1))
+            .with("grpo", "model", Some(config), &with(2));
+        let expression = "target + 0.5*(grpo - target)";
+        if is_refused {
+            let found = mismatches(&world.refused(expression));
+            let expected = format!("`{name}`: `target` is U8, on which no arithmetic is done");
+            assert_eq!(found, [expected]);
+        } else {
+            assert_eq!(world.plan(expression).tensors()[name].dtype, Dtype::U8);
+        }
+    }
+}

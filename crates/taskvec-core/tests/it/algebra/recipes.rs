@@ -6,7 +6,7 @@ use std::path::Path;
 use taskvec_core::mergekit::{Merge, read, translate};
 use taskvec_core::{Bindings, Dtype, Error, Library, Plan, PlanOptions};
 
-use super::fixture::{World, decoder, family};
+use super::fixture::{Tensor, World, decoder, family};
 
 /// Roundings to a single that a weight of a tensor may be off by, in units of the tensor's largest weight: mergekit
 /// rounds weights, gradients, differences, products and sums of the three models to singles one after the other.
@@ -393,7 +393,15 @@ slices:
 
 #[test]
 fn what_is_not_supported_is_refused_by_name_and_line() {
-    let library = world().library();
+    // What sees has more layers than what speaks.
+    let layer = |list: &str, layer: u32| {
+        Tensor::counted(&format!("{list}.{layer}.w"), Dtype::Bf16, &[4, 4], 1)
+    };
+    let mut both: Vec<Tensor> = (0..3).map(|it| layer("visual.blocks", it)).collect();
+    both.extend((0..2).map(|it| layer("model.layers", it)));
+    let library = world()
+        .with("seeing", "model", Some("{}"), &[both])
+        .library();
     let head = "merge_method: linear\nparameters: {weight: 1}\n";
     let models = "models: [model: mem:sft, model: mem:grpo]\n";
     let file = |rest: &str| format!("{head}{models}{rest}");
@@ -447,6 +455,7 @@ fn what_is_not_supported_is_refused_by_name_and_line() {
         ("merge_method: linear\nmodels:\n- model: {model: mem:sft+mem:x, lora: mem:y}".into(), 3, "more than one adapter on a model is not supported"),
         ("merge_method: linear\nmodels:\n- model: mem:sft\n- model: mem:sft".into(), 4, "the model `mem:sft` is given twice"),
         (slices(&[(0, 1), (1, 3)]), 4, "`layer_range` [1, 3] goes beyond the last layer of `mem:sft`, which has 2 layers, 0 to 1"),
+        (slices(&[(0, 1), (2, 3)]).replace("sft", "seeing"), 3, "`layer_range` could mean layers of 2 lists of `mem:seeing`, such as `model.layers.0` and `visual.blocks.0`"),
         (slices(&[(0, 2); 501]), 503, "the result has 1002 layers up to here; at most 1000 are possible"),
         (slices(&[(1, 0)]), 3, "`layer_range` [1, 0] has no layer in it"),
         (slices(&[(0, 2), (1, 1)]), 4, "`layer_range` [1, 1] has no layer in it"),

@@ -1,5 +1,6 @@
 //! Checkpoints from the Hub, of which a server on this machine plays the part.
 
+mod data;
 mod server;
 
 use std::fs;

@@ -31,6 +31,8 @@ pub(super) enum Fault {
 
 #[derive(Default)]
 pub(super) struct State {
+    /// The one repository there is, as `organisation/name`, model or data set.
+    pub(super) repository: String,
     /// Files at a commit, by name, and whether each lies in the storage for large ones.
     pub(super) files: BTreeMap<String, (Vec<u8>, bool)>,
     /// Commits of branches and tags.
@@ -58,7 +60,10 @@ pub(super) struct Server {
 impl Server {
     /// Serves the files of a directory as `org/name`, with the branch `main` at [`COMMIT`]; weights are large.
     pub(super) fn of(directory: &Path) -> Self {
-        let mut state = State::default();
+        let mut state = State {
+            repository: "org/name".to_owned(),
+            ..State::default()
+        };
         state.revisions.insert("main".into(), COMMIT.into());
         for entry in std::fs::read_dir(directory).unwrap() {
             let entry = entry.unwrap();
@@ -155,7 +160,10 @@ fn answer(
     if storage.is_some() && state.private && token != format!("Bearer {TOKEN}") {
         return plain("401 Unauthorized", "X-Error-Code: RepoNotFound\r\n", "");
     }
-    if let Some(revision) = path.strip_prefix("/api/models/org/name/revision/") {
+    let listed = ["models", "datasets"]
+        .iter()
+        .find_map(|kind| path.strip_prefix(&format!("/api/{kind}/{}/revision/", state.repository)));
+    if let Some(revision) = listed {
         if let Some(listing) = &state.listing {
             return plain("200 OK", "", listing);
         }
@@ -170,14 +178,22 @@ fn answer(
                     .map(|name| format!("{{\"rfilename\": \"{name}\"}}"))
                     .collect();
                 let body = format!(
-                    "{{\"id\": \"org/name\", \"sha\": \"{commit}\", \"siblings\": [{}]}}",
+                    "{{\"sha\": \"{commit}\", \"siblings\": [{}]}}",
                     siblings.join(",")
                 );
                 plain("200 OK", "", &body)
             }
         };
     }
-    let name = path.rsplit('/').next().unwrap_or_default().to_owned();
+    // Behind `resolve/COMMIT/`, `small/` or `blob/`; a data set's files lie in directories.
+    let below = ["", "/datasets"].iter().find_map(|kind| {
+        let page = format!("{kind}/{}/resolve/", state.repository);
+        Some(path.strip_prefix(&page)?.split_once('/')?.1)
+    });
+    let stored = ["/small/", "/blob/"]
+        .iter()
+        .find_map(|place| path.strip_prefix(place));
+    let name = below.or(stored).unwrap_or_default().to_owned();
     let Some((bytes, large)) = state.files.get(&name).cloned() else {
         return plain("404 Not Found", "X-Error-Code: EntryNotFound\r\n", "");
     };
@@ -191,7 +207,7 @@ fn answer(
     if let Some(other) = other.as_ref().filter(|_| large) {
         etag.clone_from(other);
     }
-    let resolve = path.starts_with("/org/name/resolve/");
+    let resolve = below.is_some();
     if resolve && large {
         let to = storage.unwrap_or_default();
         let length = bytes.len();

@@ -1,25 +1,31 @@
 //! The questions of benchmarks: those that ship with taskvec, and those that a user brings.
 //!
 //! GSM8K, HumanEval and BIG-Bench Hard are embedded (MIT; see `data/README.md` of this crate). What is under a
-//! licence that does not let it be passed on freely is read from a directory.
+//! licence that does not let it be passed on freely is read from a directory, or fetched from the Hub where the user
+//! says so.
 
 mod bbh;
+mod foreign;
+mod parquet;
 mod records;
 
 pub(super) use bbh::{CotPrompt, bbh, cot_prompts};
-pub(super) use records::{Embedded, from_directory};
+pub use foreign::DataSource;
+pub(super) use foreign::Foreign;
+pub(super) use records::Embedded;
 
 use serde::Deserialize;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 /// What tasks need besides their own code.
 #[derive(Clone, Default)]
 pub struct Resources {
-    /// The directory of data that does not ship with taskvec, with one folder for each source.
-    pub data: Option<PathBuf>,
+    /// Where data is that does not ship with taskvec.
+    pub data: Option<DataSource>,
     /// Who runs generated programs.
     pub judge: Option<Arc<dyn super::Judge>>,
+    /// Who runs those of `micro-code`, which need less.
+    pub micro_judge: Option<Arc<dyn super::Judge>>,
 }
 
 /// Every embedded question.

@@ -1,5 +1,6 @@
-//! Reading files of records: JSON lines or one JSON array, gzipped or not.
+//! Reading files of records: JSON lines or one JSON array, gzipped or not, and Parquet.
 
+use super::parquet;
 use crate::error::{Error, Result};
 use flate2::read::GzDecoder;
 use serde::de::DeserializeOwned;
@@ -36,35 +37,18 @@ impl<T: DeserializeOwned> Embedded<T> {
     }
 }
 
-/// The records of `file` in `directory`, or of `file` with `.gz` behind it.
-///
-/// `licence` is what the user is told where there is no directory.
-pub(in crate::task) fn from_directory<T: DeserializeOwned>(
-    directory: Option<&Path>,
-    task: &str,
-    file: &str,
-    licence: &'static str,
-) -> Result<Vec<T>> {
-    let Some(directory) = directory else {
-        return Err(Error::NoData {
-            task: task.to_owned(),
-            file: file.to_owned(),
-            licence,
-        });
-    };
-    let plain = directory.join(file);
-    let packed = directory.join(format!("{file}.gz"));
-    let path = if packed.exists() && !plain.exists() {
-        packed
-    } else {
-        plain
-    };
-    let bytes = std::fs::read(&path).map_err(|source| Error::DataFile {
+/// The records of a file.
+pub(super) fn read<T: DeserializeOwned>(task: &str, path: &Path) -> Result<Vec<T>> {
+    let bytes = std::fs::read(path).map_err(|source| Error::DataFile {
         task: task.to_owned(),
-        path: path.clone(),
+        path: path.to_owned(),
         source,
     })?;
-    parse(&path, &bytes)
+    if parquet::is_parquet(&bytes) {
+        drop(bytes);
+        return parquet::records(task, path);
+    }
+    parse(path, &bytes)
 }
 
 fn parse<T: DeserializeOwned>(path: &Path, bytes: &[u8]) -> Result<Vec<T>> {

@@ -8,7 +8,7 @@ use crate::condition::{self, Condition, Passage};
 use crate::error::Result;
 use crate::generator::{Completion, Prompt};
 use crate::split::Split;
-use crate::task::data::{GSM8K_TEST, GSM8K_TRAIN, GsmQuestion, Resources, from_directory};
+use crate::task::data::{Foreign, GSM8K_TEST, GSM8K_TRAIN, GsmQuestion, Resources};
 use crate::task::{
     About, Document, Generative, PromptForm, Protocol, SampleScore, Selection, Task, unsupported,
 };
@@ -36,19 +36,32 @@ pub enum GsmSource {
 }
 
 impl GsmSource {
-    /// The file under the data directory, and its licence.
-    fn file(self) -> (&'static str, &'static str) {
+    /// Where the questions are; nothing where they ship with taskvec.
+    fn foreign(self) -> Option<Foreign> {
         match self {
-            Self::Gsm8k => ("gsm8k/test.jsonl", "MIT"),
-            Self::GsmPlus => ("gsm_plus/gsmplus_testmini.jsonl", "CC BY-SA 4.0"),
-            Self::GsmSymbolicP2 => (
-                "gsm_symbolic/GSM_p2.jsonl",
-                "CC BY-NC-ND 4.0: not for commercial use, no derivatives",
-            ),
-            Self::GsmIc => (
-                "gsm_ic/gsm8k_validation.jsonl",
-                "none stated (the questions are GSM8K's, MIT)",
-            ),
+            Self::Gsm8k => None,
+            Self::GsmPlus => Some(Foreign {
+                file: "gsm_plus/gsmplus_testmini.jsonl",
+                repository: "qintongli/GSM-Plus",
+                configuration: "default",
+                split: "testmini",
+                licence: "CC BY-SA 4.0",
+            }),
+            Self::GsmSymbolicP2 => Some(Foreign {
+                file: "gsm_symbolic/GSM_p2.jsonl",
+                repository: "apple/GSM-Symbolic",
+                configuration: "p2",
+                split: "test",
+                licence: "CC BY-NC-ND 4.0: not for commercial use, no derivatives",
+            }),
+            // Its authors publish it at GitHub only; this copy has the development split.
+            Self::GsmIc => Some(Foreign {
+                file: "gsm_ic/gsm8k_validation.jsonl",
+                repository: "voidful/GSM-IC",
+                configuration: "default",
+                split: "validation",
+                licence: "none stated (the questions are GSM8K's, MIT)",
+            }),
         }
     }
 }
@@ -81,7 +94,7 @@ pub struct Gsm {
 #[derive(Deserialize)]
 struct ForeignQuestion {
     question: String,
-    answer: String,
+    answer: Option<String>,
     #[serde(default)]
     perturbation_type: String,
 }
@@ -168,15 +181,17 @@ impl Gsm {
                 task: self.name.to_owned(),
             }),
             (source, Split::Test) => {
-                let (file, licence) = source.file();
-                let directory = self.resources.data.as_deref();
-                let rows: Vec<ForeignQuestion> =
-                    from_directory(directory, self.name, file, licence)?;
-                let is_answerable = |row: &ForeignQuestion| row.answer != "None";
+                let foreign = source.foreign();
+                let rows: Vec<ForeignQuestion> = foreign.map_or(Ok(Vec::new()), |foreign| {
+                    foreign.records(self.resources.data.as_ref(), self.name)
+                })?;
                 Ok(rows
                     .into_iter()
-                    .filter(is_answerable)
-                    .map(|row| (row.perturbation_type, row.question, row.answer))
+                    .filter_map(|row| {
+                        // The answer of a question that has none is a word in one form of the file, nothing in another.
+                        let answer = row.answer.filter(|answer| answer != "None")?;
+                        Some((row.perturbation_type, row.question, answer))
+                    })
                     .collect())
             }
         }
@@ -240,6 +255,7 @@ impl Task for Gsm {
     }
 
     fn about(&self) -> About {
+        let foreign = self.source.foreign();
         About {
             summary: match self.setting {
                 GsmSetting::FewShot => "grade-school word problems, 5 random shots (harness)",
@@ -250,8 +266,8 @@ impl Task for Gsm {
                 GsmSetting::Chat => "word problems as a message",
                 GsmSetting::ChatSteps => "word problems as a message, step by step",
             },
-            licence: self.source.file().1,
-            file: (self.source != GsmSource::Gsm8k).then_some(self.source.file().0),
+            licence: foreign.map_or("MIT", |foreign| foreign.licence),
+            file: foreign.map(|foreign| foreign.about()),
         }
     }
 
@@ -266,6 +282,11 @@ impl Task for Gsm {
     fn documents(&self, selection: &Selection) -> Result<Vec<Document>> {
         unsupported(self, selection)?;
         let limit = selection.limit.unwrap_or(usize::MAX);
+        // Perturbations are drawn from it, wherever the questions come from.
+        let source = self
+            .source
+            .foreign()
+            .map_or("gsm8k/test.jsonl", |foreign| foreign.file);
         let mut documents: Vec<Document> = self
             .questions(selection.split)?
             .into_iter()
@@ -280,7 +301,7 @@ impl Task for Gsm {
                     &Passage::new(&question),
                     selection.condition,
                     selection.seed,
-                    &format!("{}/{id}", self.source.file().0),
+                    &format!("{source}/{id}"),
                 );
                 Document {
                     id,

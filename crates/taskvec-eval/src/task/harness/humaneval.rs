@@ -7,7 +7,7 @@ use crate::generator::{Completion, Prompt};
 use crate::sandbox::Program;
 use crate::split::Split;
 use crate::task::data::{HUMANEVAL, Resources};
-use crate::task::judge::required;
+use crate::task::judge::{judged, ready};
 use crate::task::{
     About, Document, Generative, Metric, PromptForm, Protocol, SampleScore, Selection, Task,
     unsupported,
@@ -190,11 +190,7 @@ impl Task for HumanEval {
     }
 
     fn ready(&self) -> Result<()> {
-        let judge = required(self.resources.judge.as_ref(), self.name())?;
-        judge.ready().map_err(|source| Error::JudgeNotReady {
-            task: self.name().to_owned(),
-            source,
-        })
+        ready(self.resources.judge.as_ref(), self.name())
     }
 }
 
@@ -241,7 +237,6 @@ impl Generative for HumanEval {
     }
 
     fn score(&self, document: &Document, completion: &Completion) -> Result<SampleScore> {
-        let judge = required(self.resources.judge.as_ref(), self.name())?;
         let text = self.program(document, &completion.text);
         let program = Program {
             prelude: field(document, "prompt"),
@@ -249,11 +244,8 @@ impl Generative for HumanEval {
             test: field(document, "test"),
             entry_point: field(document, "entry_point"),
         };
-        let judgement = judge.judge(&program).map_err(|source| Error::Judge {
-            task: self.name().to_owned(),
-            document: document.id.clone(),
-            source,
-        })?;
+        let judge = self.resources.judge.as_ref();
+        let judgement = judged(judge, self.name(), document, &program)?;
         Ok(SampleScore {
             correct: judgement.passed,
             flexible_correct: judgement.passed,

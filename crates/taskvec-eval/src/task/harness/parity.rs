@@ -3,7 +3,8 @@
 use super::{HumanEval, HumanEvalSetting, cut};
 use crate::generator::{Completion, Finish, Message, Prompt, Role};
 use crate::task::{
-    Document, Judge, Judgement, PromptForm, Protocol, Registry, Resources, Selection, Task,
+    DataSource, Document, Judge, Judgement, PromptForm, Protocol, Registry, Resources, Selection,
+    Task,
 };
 use flate2::read::GzDecoder;
 use serde_json::Value;
@@ -248,7 +249,7 @@ fn likelihoods_are_asked_as_the_harness_asks() {
 
 fn check_choices(data: std::path::PathBuf, rows: &[&Value], shown: &dyn Fn(&str) -> String) {
     let resources = Resources {
-        data: Some(data),
+        data: Some(DataSource::Directory(data)),
         ..Resources::default()
     };
     let task = Registry::with_resources(&resources).get("sciq").unwrap();

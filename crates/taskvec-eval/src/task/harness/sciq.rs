@@ -1,6 +1,6 @@
 //! SciQ (Welbl, Liu and Gardner 2017, "Crowdsourcing Multiple Choice Science Questions").
 //!
-//! CC BY-NC 3.0: read from a directory, never shipped.
+//! CC BY-NC 3.0: read from a directory or the Hub, never shipped.
 
 use super::context::Context;
 use super::exact_match::{Ignore, exact_match};
@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::generator::{Completion, Prompt};
 use crate::random::Random;
 use crate::split::Split;
-use crate::task::data::{Resources, from_directory};
+use crate::task::data::{Foreign, Resources};
 use crate::task::{
     About, Document, Generative, MultipleChoice, PromptForm, Protocol, SampleScore, Selection,
     Task, unsupported,
@@ -20,8 +20,13 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-const FILE: &str = "sciq/test.json";
-const LICENCE: &str = "CC BY-NC 3.0: not for commercial use";
+const DATA: Foreign = Foreign {
+    file: "sciq/test.json",
+    repository: "allenai/sciq",
+    configuration: "default",
+    split: "test",
+    licence: "CC BY-NC 3.0: not for commercial use",
+};
 
 #[derive(Deserialize)]
 struct Record {
@@ -44,8 +49,7 @@ fn documents(
             task: task.name().to_owned(),
         });
     }
-    let records: Vec<Record> =
-        from_directory(resources.data.as_deref(), task.name(), FILE, LICENCE)?;
+    let records: Vec<Record> = DATA.records(resources.data.as_ref(), task.name())?;
     let limit = selection.limit.unwrap_or(usize::MAX);
     Ok(records
         .into_iter()
@@ -85,7 +89,7 @@ pub struct Sciq {
 }
 
 impl Sciq {
-    /// Reads its questions from the data directory.
+    /// Reads its questions from where foreign data is.
     #[must_use]
     pub fn new(resources: &Resources) -> Self {
         Self {
@@ -106,8 +110,8 @@ impl Task for Sciq {
     fn about(&self) -> About {
         About {
             summary: "science questions with a text, by likelihood (harness)",
-            licence: LICENCE,
-            file: Some(FILE),
+            licence: DATA.licence,
+            file: Some(DATA.about()),
         }
     }
 
@@ -191,8 +195,8 @@ impl Task for SciqChat {
             } else {
                 "science questions with lettered choices as a message"
             },
-            licence: LICENCE,
-            file: Some(FILE),
+            licence: DATA.licence,
+            file: Some(DATA.about()),
         }
     }
 

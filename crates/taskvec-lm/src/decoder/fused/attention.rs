@@ -5,6 +5,7 @@
 
 use burn::tensor::{Bool, Int, Tensor, TensorData, activation};
 use multiversion::multiversion;
+use rayon::prelude::*;
 
 use super::{Heads, Span, exponential::exp};
 
@@ -106,16 +107,65 @@ fn transpose(
     }
 }
 
-/// Probabilities of one query over `scores.len()` keys, given as columns `[D, keys]`.
+/// Keys, or columns of a value, whose sums are kept in registers at once.
+const BLOCK: usize = 32;
+/// What one register holds.
+const REGISTER: usize = 8;
+
+/// Adds `weight · rows[row][at..]` for every row to `sums`, one row after the other.
 #[inline(always)]
-fn probabilities(query: &[f32], key_columns: &[f32], keys: usize, scale: f32, scores: &mut [f32]) {
-    scores.fill(0.0);
-    for (q, column) in query.iter().zip(key_columns.chunks_exact(keys)) {
-        let q = q * scale;
-        for (score, key) in scores.iter_mut().zip(column) {
-            *score += q * key;
+fn add_weighted<const N: usize>(
+    weights: &[f32],
+    rows: &[f32],
+    stride: usize,
+    at: usize,
+    sums: &mut [f32],
+) {
+    let mut held = [0f32; N];
+    held.copy_from_slice(sums);
+    for (weight, row) in weights.iter().zip(rows[at..].chunks(stride)) {
+        for (sum, value) in held.iter_mut().zip(&row[..N]) {
+            *sum += weight * value;
         }
     }
+    sums.copy_from_slice(&held);
+}
+
+/// `output[i] += Σ_row weights[row] · rows[row][i]`, every sum in the order of the rows, whatever the width.
+#[inline(always)]
+fn weighted_sum(weights: &[f32], rows: &[f32], stride: usize, output: &mut [f32]) {
+    let mut at = 0;
+    while output.len() - at >= BLOCK {
+        add_weighted::<BLOCK>(weights, rows, stride, at, &mut output[at..at + BLOCK]);
+        at += BLOCK;
+    }
+    while output.len() - at >= REGISTER {
+        add_weighted::<REGISTER>(weights, rows, stride, at, &mut output[at..at + REGISTER]);
+        at += REGISTER;
+    }
+    let rest = &mut output[at..];
+    for (weight, row) in weights.iter().zip(rows[at..].chunks(stride)) {
+        for (sum, value) in rest.iter_mut().zip(row) {
+            *sum += weight * value;
+        }
+    }
+}
+
+/// Probabilities of one query over `scores.len()` keys, given as columns `[D, keys]`; `scaled` has room for the query.
+#[inline(always)]
+fn probabilities(
+    query: &[f32],
+    key_columns: &[f32],
+    keys: usize,
+    scale: f32,
+    scaled: &mut [f32],
+    scores: &mut [f32],
+) {
+    for (scaled, q) in scaled.iter_mut().zip(query) {
+        *scaled = q * scale;
+    }
+    scores.fill(0.0);
+    weighted_sum(scaled, key_columns, keys, scores);
     let mut maximum = f32::NEG_INFINITY;
     for score in scores.iter() {
         maximum = maximum.max(*score);
@@ -137,8 +187,14 @@ fn probabilities(query: &[f32], key_columns: &[f32], keys: usize, scale: f32, sc
     }
 }
 
+/// Queries of one sequence that a thread takes at a time, where there are several threads.
+const QUERIES_AT_ONCE: usize = 32;
+/// Multiplications below which other threads are not worth waking.
+const PARALLEL_FROM: usize = 1 << 20;
+
 /// Writes `softmax(q kᵀ / √D) v` of every head to `output`, which starts as zeros.
-#[multiversion(targets("x86_64+avx2+fma"))]
+///
+/// Each query is computed by itself, so neither the number of threads nor what one takes at a time changes a bit.
 pub(super) fn forward(
     q: &[f32],
     k: &[f32],
@@ -147,40 +203,93 @@ pub(super) fn forward(
     span: &Span,
     output: &mut [f32],
 ) {
-    let width = sizes.heads.width;
-    let total = span.past + sizes.queries;
-    let mut columns = vec![0f32; width * total];
-    let mut scores = vec![0f32; total];
-    for b in 0..sizes.batch {
-        let start = span.starts[b];
-        let keys = total - start.min(total);
-        for h in 0..sizes.heads.query {
-            let (q_offset, q_stride) = sizes.query(b, h);
-            let (k_offset, k_stride) = sizes.key(b, h);
-            let columns = &mut columns[..width * keys];
-            transpose(k, k_offset, k_stride, start, start + keys, width, columns);
-            for t in 0..sizes.queries {
-                if span.past + t < start {
-                    continue;
-                }
-                let seen = span.past + t + 1 - start;
-                let q_row = q_offset + t * q_stride;
-                let scores = &mut scores[..seen];
-                probabilities(
-                    &q[q_row..q_row + width],
-                    columns,
-                    keys,
-                    sizes.scale(),
-                    scores,
-                );
-                let out = &mut output[q_row..q_row + width];
-                for (s, p) in scores.iter().enumerate() {
-                    let row = k_offset + (start + s) * k_stride;
-                    for (out, v) in out.iter_mut().zip(&v[row..row + width]) {
-                        *out += p * v;
-                    }
-                }
+    let stride = sizes.heads.query * sizes.heads.width;
+    let sequence = sizes.queries * stride;
+    if output.is_empty() {
+        return;
+    }
+    let multiplications = 2 * output.len() * (span.past + sizes.queries);
+    if rayon::current_num_threads() == 1 || multiplications < PARALLEL_FROM {
+        for (b, output) in output.chunks_mut(sequence).enumerate() {
+            forward_rows(q, k, v, sizes, span, (b, 0), output);
+        }
+        return;
+    }
+    let some = QUERIES_AT_ONCE * stride;
+    output
+        .par_chunks_mut(sequence)
+        .enumerate()
+        .for_each(|(b, output)| {
+            output
+                .par_chunks_mut(some)
+                .enumerate()
+                .for_each(|(part, output)| {
+                    let first = part * QUERIES_AT_ONCE;
+                    forward_rows(q, k, v, sizes, span, (b, first), output);
+                });
+        });
+}
+
+/// As [`forward`], for those queries of sequence `b` from `first` on that fit `output`.
+#[multiversion(targets("x86_64+avx2+fma"))]
+fn forward_rows(
+    q: &[f32],
+    k: &[f32],
+    v: &[f32],
+    sizes: Sizes,
+    span: &Span,
+    (b, first): (usize, usize),
+    output: &mut [f32],
+) {
+    let Heads {
+        query: heads,
+        key_value: groups,
+        width,
+    } = sizes.heads;
+    let queries = output.len() / (heads * width);
+    let start = span.starts[b];
+    // What the last of these queries sees.
+    let keys = (span.past + first + queries).saturating_sub(start);
+    if keys == 0 {
+        return;
+    }
+    let mut columns = vec![0f32; width * keys];
+    let mut scores = vec![0f32; keys];
+    let mut scaled = vec![0f32; width];
+    for h in 0..heads {
+        let (q_offset, q_stride) = sizes.query(b, h);
+        let (k_offset, k_stride) = sizes.key(b, h);
+        // The heads of a group read the same keys.
+        if h % (heads / groups) == 0 {
+            transpose(
+                k,
+                k_offset,
+                k_stride,
+                start,
+                start + keys,
+                width,
+                &mut columns,
+            );
+        }
+        for row in 0..queries {
+            let t = first + row;
+            if span.past + t < start {
+                continue;
             }
+            let seen = span.past + t + 1 - start;
+            let q_row = q_offset + t * q_stride;
+            let scores = &mut scores[..seen];
+            probabilities(
+                &q[q_row..q_row + width],
+                &columns,
+                keys,
+                sizes.scale(),
+                &mut scaled,
+                scores,
+            );
+            let out = row * q_stride + h * width;
+            let values = &v[k_offset + start * k_stride..];
+            weighted_sum(scores, values, k_stride, &mut output[out..out + width]);
         }
     }
 }
@@ -210,6 +319,7 @@ pub(super) fn backward(
     let mut value_columns = vec![0f32; width * total];
     let mut scores = vec![0f32; total];
     let mut grad_scores = vec![0f32; total];
+    let mut scaled = vec![0f32; width];
     let scale = sizes.scale();
     for b in 0..sizes.batch {
         let start = span.starts[b];
@@ -245,7 +355,7 @@ pub(super) fn backward(
                 let row = q_offset + t * q_stride;
                 let (query, grad) = (&q[row..row + width], &grad[row..row + width]);
                 let scores = &mut scores[..seen];
-                probabilities(query, key_columns, keys, scale, scores);
+                probabilities(query, key_columns, keys, scale, &mut scaled, scores);
                 let grad_scores = &mut grad_scores[..seen];
                 grad_scores.fill(0.0);
                 for (g, column) in grad.iter().zip(value_columns.chunks_exact(keys)) {

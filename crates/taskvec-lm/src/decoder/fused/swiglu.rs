@@ -2,6 +2,7 @@
 
 use burn::tensor::{Tensor, activation};
 use multiversion::multiversion;
+use rayon::prelude::*;
 
 use super::exponential::exp;
 
@@ -14,9 +15,22 @@ fn sigmoid(x: f32) -> f32 {
     1.0 / (1.0 + exp(-x))
 }
 
+/// Values that a thread takes at a time.
+const AT_ONCE: usize = 1 << 15;
+
 /// `silu(gate) · up`.
-#[multiversion(targets("x86_64+avx2+fma"))]
 pub(super) fn forward(gate: &[f32], up: &[f32], output: &mut [f32]) {
+    if output.len() <= AT_ONCE || rayon::current_num_threads() == 1 {
+        return forward_some(gate, up, output);
+    }
+    output
+        .par_chunks_mut(AT_ONCE)
+        .zip(gate.par_chunks(AT_ONCE).zip(up.par_chunks(AT_ONCE)))
+        .for_each(|(output, (gate, up))| forward_some(gate, up, output));
+}
+
+#[multiversion(targets("x86_64+avx2+fma"))]
+fn forward_some(gate: &[f32], up: &[f32], output: &mut [f32]) {
     for ((output, gate), up) in output.iter_mut().zip(gate).zip(up) {
         *output = gate * sigmoid(*gate) * up;
     }

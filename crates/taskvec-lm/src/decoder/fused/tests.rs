@@ -120,3 +120,41 @@ fn strided_inputs_are_read_in_order() {
         norm::composed(swapped, weight, 1e-6),
     );
 }
+
+#[test]
+fn threads_change_no_bit_of_attention_and_of_the_gate() {
+    let heads = Heads {
+        query: 6,
+        key_value: 2,
+        width: 44,
+    };
+    // More than one thread's share of queries, and more work than one thread is left alone with.
+    let (batch, queries, past) = (2, 70, 5);
+    let span = Span {
+        starts: vec![0, 9],
+        past,
+    };
+    let values = |shape| -> Vec<f32> { random(shape).inner().into_data().try_into_vec().unwrap() };
+    let query = values([batch, queries, heads.query * heads.width]);
+    let keys = || values([batch, past + queries, heads.key_value * heads.width]);
+    let (key, value) = (keys(), keys());
+    let (gate, up) = (values([3, 100, 301]), values([3, 100, 301]));
+    let run = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+        pool.unwrap().install(|| {
+            let sizes = attention::Sizes {
+                batch,
+                queries,
+                capacity: past + queries,
+                heads,
+            };
+            let mut attended = vec![0f32; query.len()];
+            attention::forward(&query, &key, &value, sizes, &span, &mut attended);
+            let mut gated = vec![0f32; gate.len()];
+            swiglu::forward(&gate, &up, &mut gated);
+            [attended, gated].concat()
+        })
+    };
+    let bits = |values: Vec<f32>| -> Vec<u32> { values.into_iter().map(f32::to_bits).collect() };
+    assert!(bits(run(1)) == bits(run(3)));
+}

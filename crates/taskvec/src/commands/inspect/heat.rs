@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use taskvec_core::Inspection;
-use taskvec_core::statistics::{Group, Measurement, Module};
+use taskvec_core::statistics::{Group, Measurement, Module, Subject};
 
 use super::tables::magnitude;
 use crate::args::inspect::Heat;
@@ -16,28 +16,32 @@ struct Drawn {
     value: fn(&Measurement) -> Option<f64>,
 }
 
-/// Refuses before anything is read what takes a second vector where there is none.
+/// Refuses, before any weight is read, to draw what the inspection will not have.
 ///
 /// # Errors
 ///
-/// [`Refusal::NothingToDraw`].
-pub(super) fn require(heat: Heat, has_second: bool) -> Result<(), Refusal> {
-    match heat {
-        Heat::Cosine | Heat::Signs if !has_second => Err(Refusal::NothingToDraw {
-            what: "cosines and signs",
-            needs: "a second vector: name it as EXPR2",
-        }),
-        _ => Ok(()),
-    }
+/// [`Refusal::NothingToDraw`], and what an inspection refuses because of names, shapes and kinds.
+pub(super) fn require(heat: Heat, subject: Subject<'_>) -> anyhow::Result<()> {
+    let foreseen = subject.foresee()?;
+    let (what, needs) = match heat {
+        Heat::Cosine | Heat::Signs if subject.beside.is_none() => {
+            ("cosines and signs", "a second vector: name it as EXPR2")
+        }
+        Heat::Survival if !foreseen.has_rounding => (
+            "shares that survive",
+            "a result of few bits: name its type with `--dtype bf16`",
+        ),
+        Heat::Relative if foreseen.origin.is_none() => {
+            ("relative norms", "a model: name one with `--relative-to`")
+        }
+        _ => return Ok(()),
+    };
+    Err(Refusal::NothingToDraw { what, needs }.into())
 }
 
-/// The map of what was asked for.
-///
-/// # Errors
-///
-/// [`Refusal::NothingToDraw`] where the inspection does not have it.
-pub(super) fn map(inspection: &Inspection, heat: Heat) -> anyhow::Result<HeatMap> {
-    let Drawn { what, value } = drawn(inspection, heat)?;
+/// The map of what was asked for, which the inspection must have.
+pub(super) fn map(inspection: &Inspection, heat: Heat) -> HeatMap {
+    let Drawn { what, value } = drawn(inspection, heat);
     let cell = |of: &Measurement| value(of).map_or(Cell::Undefined, Cell::Value);
     let groups = inspection.by(Group::of);
     let layers: BTreeSet<u32> = groups.keys().filter_map(|group| group.layer).collect();
@@ -53,7 +57,7 @@ pub(super) fn map(inspection: &Inspection, heat: Heat) -> anyhow::Result<HeatMap
     });
     let outside = groups.iter().filter(|(group, _)| group.layer.is_none());
     let total = ("total".to_owned(), cell(&inspection.whole()));
-    Ok(HeatMap {
+    HeatMap {
         what,
         columns: layers.iter().map(u32::to_string).collect(),
         rows: rows.collect(),
@@ -62,37 +66,26 @@ pub(super) fn map(inspection: &Inspection, heat: Heat) -> anyhow::Result<HeatMap
             .chain([total])
             .collect(),
         show: magnitude,
-    })
+    }
 }
 
-fn drawn(inspection: &Inspection, heat: Heat) -> Result<Drawn, Refusal> {
-    let whole = inspection.whole();
-    let refuse = |what, needs| Err(Refusal::NothingToDraw { what, needs });
+fn drawn(inspection: &Inspection, heat: Heat) -> Drawn {
     let origin = inspection.origin.as_deref();
-    let drawn = |what: &str, value| {
-        Ok(Drawn {
-            what: what.to_owned(),
-            value,
-        })
+    let drawn = |what: &str, value| Drawn {
+        what: what.to_owned(),
+        value,
     };
     match heat {
-        Heat::Auto if whole.beside.is_some() => self::drawn(inspection, Heat::Cosine),
+        Heat::Auto if inspection.beside.is_some() => self::drawn(inspection, Heat::Cosine),
         Heat::Auto if origin.is_some() => self::drawn(inspection, Heat::Relative),
         Heat::Auto | Heat::Norm => drawn("norm", |of| Some(of.found.norm())),
-        Heat::Relative => match origin {
-            Some(origin) => Ok(Drawn {
-                what: format!("norm relative to {origin}"),
-                value: |of| of.found.relative_norm(),
-            }),
-            None => refuse("relative norms", "a model: name one with `--relative-to`"),
+        Heat::Relative => Drawn {
+            what: format!("norm relative to {}", origin.unwrap_or("nothing")),
+            value: |of| of.found.relative_norm(),
         },
         Heat::Zeros => drawn("share of zeros", |of| {
             Some(of.found.zeros as f64 / of.found.elements.max(1) as f64)
         }),
-        Heat::Survival if whole.found.rounding.is_none() => refuse(
-            "shares that survive",
-            "a result of few bits: name its type with `--dtype bf16`",
-        ),
         Heat::Survival => drawn("share of the change that survives", |of| {
             of.found.survival()
         }),

@@ -38,10 +38,10 @@ fn special(format: FloatFormat) -> Vec<u64> {
 }
 
 /// What IEEE 754 says of two terms of which one is not finite; None of finite ones.
-fn not_finite(terms: [f64; 2]) -> Option<u64> {
+fn not_finite(terms: [f64; 2], output: FloatFormat) -> Option<u64> {
     let sum = terms[0] + terms[1];
     let is_any = terms.iter().any(|term| !term.is_finite());
-    is_any.then(|| FloatFormat::F32.round_f64(sum))
+    is_any.then(|| output.round_f64(sum))
 }
 
 #[test]
@@ -63,16 +63,27 @@ fn only_where_a_single_holds_every_product() {
     assert!(!is_direct(&[("1", Bf16); 3], F32), "two roundings");
     assert!(
         !is_direct(&[("1", Bf16), ("-1", Bf16)], Bf16),
-        "two roundings"
+        "faster with a proof"
     );
+    assert!(is_direct(&[("1", Bf16), ("-1", F32)], Bf16));
+    assert!(is_direct(&[("1", F32), ("0.5", Bf16)], Bf16));
+    assert!(is_direct(&[("1", F32)], Bf16));
+    assert!(!is_direct(&[("0.75", F32)], Bf16));
+    assert!(!is_direct(&[("1", F32), ("1", F16)], Bf16));
+    assert!(!is_direct(&[("1", F32)], F16));
     assert!(!is_direct(&[], F32));
 }
 
 #[test]
 fn special_values_alone_and_among_others() {
-    for (one, two) in DIRECT
+    let pairs = || {
+        DIRECT
+            .into_iter()
+            .flat_map(|one| DIRECT.map(|two| (one, two)))
+    };
+    for (output, (one, two)) in [FloatFormat::F32, FloatFormat::Bf16]
         .into_iter()
-        .flat_map(|one| DIRECT.map(|two| (one, two)))
+        .flat_map(|output| pairs().map(move |pair| (output, pair)))
     {
         let pairs: Vec<(u64, u64)> = special(one)
             .into_iter()
@@ -83,13 +94,13 @@ fn special_values_alone_and_among_others() {
             // Together one value that is not finite sends all of them another way.
             for columns in pairs.chunks(1).chain([pairs.as_slice()]) {
                 let (firsts, seconds): (Vec<u64>, Vec<u64>) = columns.iter().copied().unzip();
-                check(&terms, &[firsts.clone(), seconds.clone()], FloatFormat::F32);
+                check(&terms, &[firsts.clone(), seconds.clone()], output);
 
                 let stored = [bytes(one, &firsts), bytes(two, &seconds)];
                 let typed = terms.map(|(text, format)| (text.parse().unwrap(), format));
-                let mut written = vec![0; 4 * columns.len()];
+                let mut written = vec![0; output.size_bytes() * columns.len()];
                 let mut tally = Tally::default();
-                LinearKernel::new(&typed, FloatFormat::F32).evaluate(
+                LinearKernel::new(&typed, output).evaluate(
                     &[&stored[0], &stored[1]],
                     &mut written,
                     &mut tally,
@@ -97,11 +108,11 @@ fn special_values_alone_and_among_others() {
                 let mut expected = Tally::default();
                 for (index, (first, second)) in columns.iter().enumerate() {
                     let values = [one.to_f64(*first), factor * two.to_f64(*second)];
-                    let found = FloatFormat::F32.load(&written, index);
-                    if let Some(bits) = not_finite(values) {
+                    let found = output.load(&written, index);
+                    if let Some(bits) = not_finite(values, output) {
                         assert_eq!(found, bits, "{one:?} {first:#x}, {two:?} {second:#x}");
                     }
-                    expected.count(FloatFormat::F32, found);
+                    expected.count(output, found);
                 }
                 assert_eq!(
                     (tally.nan, tally.infinite),
@@ -178,6 +189,7 @@ proptest! {
         coefficients in (prop::sample::select(&["1", "1", "-1", "0.5", "-1/65536", "1/131072"][..]),
                          prop::sample::select(&["-1", "-1", "1", "-0.25", "2", "0.7"][..])),
         terms in 1..3usize,
+        output in prop::sample::select(&[FloatFormat::F32, FloatFormat::Bf16][..]),
     ) {
         let pick = |(bf16, f16, f32): (u64, u64, u64), format: usize| [bf16, f16, f32][format];
         let (first, second) = columns
@@ -185,6 +197,6 @@ proptest! {
             .map(|(first, second)| (pick(*first, formats.0), pick(*second, formats.1)))
             .unzip();
         let described = [(coefficients.0, DIRECT[formats.0]), (coefficients.1, DIRECT[formats.1])];
-        check(&described[..terms], &[first, second][..terms], FloatFormat::F32);
+        check(&described[..terms], &[first, second][..terms], output);
     }
 }
