@@ -225,6 +225,14 @@ pub(crate) enum Refusal {
         /// The file.
         path: String,
     },
+    /// A file of the user's own, where scores were to be written.
+    #[error("`{path}` {what}")]
+    ForeignScores {
+        /// The file.
+        path: String,
+        /// What keeps it from being written.
+        what: &'static str,
+    },
     /// An output that is not what its record says.
     #[error("`{path}` is not what its record says it is{}", listed(differences))]
     NotAsRecorded {
@@ -287,6 +295,7 @@ impl Refusal {
                     .to_owned(),
             ),
             Self::ForeignReport { .. } => Some("pass another path with `--out`".to_owned()),
+            Self::ForeignScores { .. } => Some("pass another path with `--samples`".to_owned()),
             Self::NotAsRecorded { .. } => Some(
                 "write it again from the recorded expression; where a parent was moved, say where with `--let NAME=REF`"
                     .to_owned(),

@@ -7,12 +7,21 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
+/// How every line begins.
+const BEGINNING: &[u8] = b"{\"model\":";
+
+/// Whether bytes without an end of line can be what is left of a record.
+fn is_torn(rest: &[u8]) -> bool {
+    rest.starts_with(BEGINNING) || BEGINNING.starts_with(rest) || rest.contains(&0)
+}
+
 /// Records by what determines them, in memory and, if wanted, in a JSONL file.
 ///
 /// # Guarantees
 ///
 /// - A line is written whole, by one call, before [`RecordLog::append`] returns.
-/// - Opening drops a last line that was torn by a crash, and refuses any other damage.
+/// - Opening drops the beginning of a record that a crash tore off at the end, and refuses any other damage: a file that is
+///   no record file is left as it is.
 /// - One process at a time: the file is locked while the log is open.
 /// - [`RecordLog::finish`] puts the lines into the order in which they were asked for, so that an
 ///   interrupted and resumed run ends with the very file of an undisturbed one.
@@ -42,8 +51,8 @@ impl RecordLog {
     ///
     /// # Errors
     ///
-    /// [`Error::RecordFile`], [`Error::RecordsInUse`], and [`Error::RecordLine`] for a damaged line that is
-    /// not the last.
+    /// [`Error::RecordFile`], [`Error::RecordsInUse`], and [`Error::RecordLine`] for a line that is neither a record nor what
+    /// a crash left of the last one.
     pub fn open(path: &Path) -> Result<Self> {
         let failed = |action| {
             move |source| Error::RecordFile {
@@ -80,7 +89,7 @@ impl RecordLog {
     ///
     /// # Errors
     ///
-    /// [`Error::RecordLine`] for a damaged line that is not the last.
+    /// [`Error::RecordLine`], as [`RecordLog::open`].
     pub fn parse(path: &Path, bytes: &[u8]) -> Result<Vec<Record>> {
         let mut log = Self::in_memory();
         log.take(path, bytes)?;
@@ -89,6 +98,11 @@ impl RecordLog {
 
     /// Takes in the lines of a record file, and says how many bytes of it are whole lines.
     fn take(&mut self, path: &Path, bytes: &[u8]) -> Result<usize> {
+        let damaged = |line, source| Error::RecordLine {
+            path: path.to_owned(),
+            line,
+            source,
+        };
         let mut whole = 0;
         let mut number = 0;
         while let Some(length) = bytes[whole..].iter().position(|&byte| byte == b'\n') {
@@ -98,18 +112,16 @@ impl RecordLog {
             match serde_json::from_slice::<Record>(&bytes[whole..end]) {
                 Ok(record) => self.insert(record),
                 // A crash of the machine may leave a block of nothing that ends in a newline by chance.
-                Err(_) if is_last => break,
-                Err(source) => {
-                    return Err(Error::RecordLine {
-                        path: path.to_owned(),
-                        line: number,
-                        source,
-                    });
-                }
+                Err(_) if is_last && bytes[whole..end].contains(&0) => return Ok(whole),
+                Err(source) => return Err(damaged(number, source)),
             }
             whole = end + 1;
         }
-        Ok(whole)
+        let rest = &bytes[whole..];
+        match serde_json::from_slice::<Record>(rest) {
+            Err(source) if !rest.is_empty() && !is_torn(rest) => Err(damaged(number + 1, source)),
+            _ => Ok(whole),
+        }
     }
 
     /// Everything in the log: what was read, then what was appended.

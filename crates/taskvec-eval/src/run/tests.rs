@@ -571,3 +571,31 @@ fn an_engine_that_gives_too_little_is_an_error() {
     .unwrap_err();
     assert!(matches!(error, Error::NoDocuments { .. }), "{error}");
 }
+
+#[test]
+fn a_file_that_is_no_record_file_is_left_as_it_is() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("notes.txt");
+    let line = serde_json::to_string(&super::fixture::record("m", "t", "t/0", true)).unwrap();
+    for content in [
+        "my notes".to_owned(),
+        "hello\n".to_owned(),
+        "{\"model\":\"m\"}\n".to_owned(),
+        format!("{line}\nmy notes"),
+        format!("{line}\nmy notes\n"),
+    ] {
+        std::fs::write(&path, &content).unwrap();
+        let error = RecordLog::open(&path).unwrap_err();
+        assert!(
+            matches!(error, Error::RecordLine { .. }),
+            "{content}: {error}"
+        );
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), content);
+    }
+    // What a crash leaves of a record, at any byte, is mended.
+    for length in (1..line.len()).step_by(7) {
+        std::fs::write(&path, format!("{line}\n{}", &line[..length])).unwrap();
+        assert_eq!(RecordLog::open(&path).unwrap().records().len(), 1);
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), format!("{line}\n"));
+    }
+}

@@ -157,15 +157,26 @@ impl Recipe {
     /// [`Error::Recipe`] for what is not TOML of this form, with the line, and for a study that could not be evaluated:
     /// without variants or with several baselines, with a label or a name twice, with a pair of tasks that are not asked.
     pub fn parse(path: &Path, text: &str) -> Result<Self> {
-        let refused = |problem: String| Error::Recipe {
+        let recipe: Self = toml::from_str(text).map_err(|error| Error::Recipe {
             path: path.to_owned(),
-            problem,
-        };
-        let recipe: Self = toml::from_str(text)
-            .map_err(|error| refused(error.to_string().trim_end().to_owned()))?;
-        match recipe.problem() {
-            Some(problem) => Err(refused(problem)),
-            None => Ok(recipe),
+            problem: error.to_string().trim_end().to_owned(),
+        })?;
+        recipe.check(path)?;
+        Ok(recipe)
+    }
+
+    /// Refuses what [`Recipe::parse`] does, for a recipe that was changed since; `path` is for errors.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Recipe`].
+    pub fn check(&self, path: &Path) -> Result<()> {
+        match self.problem() {
+            None => Ok(()),
+            Some(problem) => Err(Error::Recipe {
+                path: path.to_owned(),
+                problem,
+            }),
         }
     }
 

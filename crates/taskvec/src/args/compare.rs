@@ -7,7 +7,8 @@ use clap::Args;
 #[command(
     before_help = "Example: does half the vector help, and on which questions?\n  \
                    taskvec eval micro:target --tasks micro-gsm --limit 50 --out before\n  \
-                   taskvec eval 'micro:target + 0.5*(micro:grpo - micro:sft)' --tasks micro-gsm --limit 50 --out after\n  \
+                   taskvec eval 'micro:target + 0.5*(micro:grpo - micro:sft)' \\\n    \
+                   --tasks micro-gsm --limit 50 --out after\n  \
                    taskvec compare before after --examples 2"
 )]
 pub(crate) struct CompareArgs {

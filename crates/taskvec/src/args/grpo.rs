@@ -38,7 +38,7 @@ pub(crate) struct GrpoArgs {
     #[arg(long, value_name = "RATE", default_value_t = defaults().learning_rate)]
     pub(crate) learning_rate: f64,
     /// Rollouts
-    #[arg(long, value_name = "N", default_value_t = defaults().max_steps)]
+    #[arg(long, value_name = "N", default_value_t = defaults().max_steps, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) max_steps: u64,
     /// Prompts in one rollout
     #[arg(long, value_name = "N", default_value_t = defaults().prompts_per_step)]

@@ -7,7 +7,8 @@ use taskvec_eval::Condition;
 #[derive(Debug, Args)]
 #[command(
     before_help = "Example: two answers to questions of GSM8K\n  \
-                   printf '%s\\n' '{\"doc_id\": 0, \"completion\": \"#### 18\"}' '{\"doc_id\": 1, \"completion\": \"#### 4\"}' > made.jsonl\n  \
+                   printf '%s\\n' '{\"doc_id\": 0, \"completion\": \"#### 18\"}' \\\n    \
+                   '{\"doc_id\": 1, \"completion\": \"#### 4\"}' > made.jsonl\n  \
                    taskvec score gsm8k made.jsonl --partial",
     after_help = "Each line is a JSON object: `doc_id` (a document's id, or its number counted from 0), `completion`, and \
                   `sample` where a document has several. Completions are cut at the task's stop strings."

@@ -37,7 +37,7 @@ pub(crate) struct SftArgs {
     #[arg(long, value_name = "RATE", default_value_t = defaults().learning_rate)]
     pub(crate) learning_rate: f64,
     /// Optimiser steps [default: what --num-train-epochs comes to]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) max_steps: Option<u64>,
     /// Passes over the data
     #[arg(long, value_name = "X", default_value_t = defaults().num_train_epochs)]

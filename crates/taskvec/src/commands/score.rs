@@ -1,5 +1,5 @@
 use std::fs::{self, File};
-use std::io::{BufWriter, Write};
+use std::io::{BufRead, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -9,6 +9,7 @@ use taskvec_eval::task::Selection;
 
 use super::JSON_SCHEMA;
 use crate::args::score::ScoreArgs;
+use crate::failure::Refusal;
 use crate::printer::{Align, Printer, Table};
 
 pub(crate) fn run(arguments: &ScoreArgs, printer: &Printer) -> anyhow::Result<()> {
@@ -21,6 +22,9 @@ pub(crate) fn run(arguments: &ScoreArgs, printer: &Printer) -> anyhow::Result<()
         seed: arguments.seed,
         ..Selection::test()
     };
+    if let Some(samples) = &arguments.samples {
+        check_destination(samples, &arguments.file)?;
+    }
     let mut output = arguments
         .samples
         .as_deref()
@@ -53,6 +57,35 @@ pub(crate) fn run(arguments: &ScoreArgs, printer: &Printer) -> anyhow::Result<()
     show(&summary, printer)
 }
 
+/// Refuses to write over what is no earlier output of this command, the completions themselves above all.
+fn check_destination(samples: &Path, completions: &Path) -> anyhow::Result<()> {
+    let refusal = |what| Refusal::ForeignScores {
+        path: samples.display().to_string(),
+        what,
+    };
+    let Ok(found) = fs::metadata(samples) else {
+        return Ok(());
+    };
+    if !found.is_file() {
+        return Err(refusal("is no regular file").into());
+    }
+    let same = fs::canonicalize(samples).ok() == fs::canonicalize(completions).ok();
+    if same {
+        return Err(refusal("holds the completions").into());
+    }
+    let file =
+        File::open(samples).with_context(|| format!("cannot read `{}`", samples.display()))?;
+    let mut line = Vec::new();
+    // No score is longer: readings are parts of a completion.
+    BufReader::new(file.take(1 << 20)).read_until(b'\n', &mut line)?;
+    let is_ours = serde_json::from_slice::<serde_json::Value>(&line)
+        .is_ok_and(|score| score.get("doc_id").is_some() && score.get("is_right").is_some());
+    if line.is_empty() || is_ours {
+        return Ok(());
+    }
+    Err(refusal("exists and holds no scores").into())
+}
+
 #[derive(Serialize)]
 struct Document<'a> {
     command: &'static str,
@@ -71,7 +104,7 @@ struct Output {
 impl Output {
     fn create(path: &Path) -> anyhow::Result<Self> {
         let mut name = path.file_name().unwrap_or_default().to_owned();
-        name.push(".partial");
+        name.push(".taskvec-partial");
         let partial = path.with_file_name(name);
         let file = File::create(&partial)
             .with_context(|| format!("cannot create `{}`", partial.display()))?;

@@ -38,6 +38,7 @@ const MICRO: &str = include_str!(concat!(
 pub(crate) fn run(arguments: &StudyArgs, printer: &Printer) -> anyhow::Result<()> {
     arguments.threads.limit_pool()?;
     let recipe = adapted(recipe(&arguments.recipe)?, arguments);
+    recipe.check(Path::new(&arguments.recipe))?;
     let flags = engine_flags(arguments, &recipe)?;
     let registry = super::tasks::registry(arguments.data.as_deref(), printer);
     let questions = Questions::find(&registry, &recipe, printer)?;
@@ -113,6 +114,7 @@ pub(crate) fn run(arguments: &StudyArgs, printer: &Printer) -> anyhow::Result<()
     if arguments.json {
         return printer.json(&Document {
             command: COMMAND,
+            schema_version: super::JSON_SCHEMA,
             taskvec: env!("CARGO_PKG_VERSION"),
             title: &recipe.title,
             repetitions: &done,
@@ -126,6 +128,7 @@ pub(crate) fn run(arguments: &StudyArgs, printer: &Printer) -> anyhow::Result<()
 #[derive(Serialize)]
 struct Document<'a> {
     command: &'static str,
+    schema_version: u32,
     taskvec: &'static str,
     title: &'a str,
     repetitions: &'a [Done],

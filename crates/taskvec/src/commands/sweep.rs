@@ -80,6 +80,7 @@ pub(crate) fn run(arguments: &SweepArgs, printer: &Printer) -> anyhow::Result<()
     if arguments.json {
         return printer.json(&Document {
             command: COMMAND,
+            schema_version: super::JSON_SCHEMA,
             taskvec: env!("CARGO_PKG_VERSION"),
             engine: asking.engine,
             sweep: &sweep,
@@ -93,6 +94,7 @@ pub(crate) fn run(arguments: &SweepArgs, printer: &Printer) -> anyhow::Result<()
 #[derive(Serialize)]
 struct Document<'a> {
     command: &'static str,
+    schema_version: u32,
     taskvec: &'static str,
     engine: String,
     sweep: &'a Sweep,

@@ -125,3 +125,32 @@ fn tasks_are_listed_with_their_licences() {
             .all(|task| task["name"] != "bbh_zeroshot_snarks")
     );
 }
+
+#[test]
+fn scores_are_written_over_nothing_but_scores() {
+    let here = Workplace::new();
+    let made = "{\"doc_id\": 0, \"completion\": \"#### 18\"}\n";
+    std::fs::write(here.path("made.jsonl"), made).unwrap();
+    std::fs::write(here.path("notes.txt"), "mine").unwrap();
+    for (path, what) in [
+        ("made.jsonl", "holds the completions"),
+        ("notes.txt", "exists and holds no scores"),
+        (".", "is no regular file"),
+    ] {
+        let said = here.run(&format!(
+            "score gsm8k made.jsonl --partial --samples {path}"
+        ));
+        assert!(said.to_string().contains(what), "{said}");
+    }
+    assert_eq!(
+        std::fs::read_to_string(here.path("made.jsonl")).unwrap(),
+        made
+    );
+    assert_eq!(
+        std::fs::read_to_string(here.path("notes.txt")).unwrap(),
+        "mine"
+    );
+    for _ in 0..2 {
+        here.output("score gsm8k made.jsonl --partial --samples scores.jsonl");
+    }
+}

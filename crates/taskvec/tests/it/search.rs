@@ -77,7 +77,7 @@ fn a_search_is_kept_resumed_extended_and_its_model_usable() {
             .take(lines)
             .flat_map(|line| [line, "\n"])
             .collect();
-        std::fs::write(here.path("s/records.jsonl"), part + "{\"torn").unwrap();
+        std::fs::write(here.path("s/records.jsonl"), part + "{\"model\":\"torn").unwrap();
         assert_eq!(stdout(&here, &search("--budget 7")), shown);
         assert_eq!(text(&here, "s/records.jsonl"), whole);
     }

@@ -68,7 +68,7 @@ fn a_sweep_is_kept_resumed_chosen_from_and_reported() {
         .take(17)
         .flat_map(|line| [line, "\n"])
         .collect();
-    std::fs::write(here.path("s/records.jsonl"), half + "{\"torn").unwrap();
+    std::fs::write(here.path("s/records.jsonl"), half + "{\"model\":\"torn").unwrap();
     assert_eq!(stdout(&here, SWEEP), curve);
     assert_eq!(text(&here, "s/records.jsonl"), whole);
 
