@@ -50,7 +50,13 @@ fn the_embedded_recipe_is_one() {
     assert_eq!(recipe.baseline(), "target");
     assert_eq!(
         recipe.tasks().collect::<Vec<_>>(),
-        ["micro-gsm", "micro-bbh", "micro-sciq", "micro-chat"]
+        [
+            "micro-gsm",
+            "micro-bbh",
+            "micro-code",
+            "micro-sciq",
+            "micro-chat"
+        ]
     );
     let roles = recipe.roles("micro-gsm");
     assert_eq!(roles.additions, ["target + 0.5 v", "target + 1.0 v"]);
@@ -102,7 +108,7 @@ fn what_is_no_recipe_says_where_and_why() {
             "`target` has a meaning already",
         ),
         (
-            "[\"micro-gsm\", \"micro-bbh\", \"micro-sciq\"]",
+            "[\"micro-gsm\", \"micro-bbh\", \"micro-code\", \"micro-sciq\"]",
             "[]",
             "`questions.tasks` is empty",
         ),

@@ -187,7 +187,13 @@ mod tests {
         assert_eq!(names("micro-bbh, micro-gsm"), ["micro-bbh", "micro-gsm"]);
         assert_eq!(
             names("micro-sciq,micro"),
-            ["micro-sciq", "micro-gsm", "micro-bbh", "micro-chat"]
+            [
+                "micro-sciq",
+                "micro-gsm",
+                "micro-bbh",
+                "micro-code",
+                "micro-chat"
+            ]
         );
     }
 
