@@ -5,7 +5,7 @@ use crate::trial;
 use crate::verdict::{judge, judge_in, open, sandbox, test_that};
 use libtest_mimic::Trial;
 use std::time::{Duration, Instant};
-use taskvec_eval::sandbox::{Isolation, Limits, Verdict};
+use taskvec_eval::sandbox::{Isolation, Limits, Sandbox, Verdict};
 
 /// An attempt, as the body of a function: it must raise `OSError`, in either isolation.
 const FORBIDDEN: &[(&str, &str)] = &[
@@ -324,18 +324,21 @@ fn thread_bomb() {
 fn memory_bomb() {
     let text =
         "def bomb():\n    kept = []\n    while True:\n        kept.append(bytearray(1 << 24))\n";
-    // Where pages are dear, touching a gigabyte of them takes longer than HumanEval's three seconds.
-    let patient = open(
+    assert_eq!(
+        judge_in(&patient(), text, &test_that("candidate()"), "bomb"),
+        Verdict::OutOfMemory
+    );
+}
+
+/// Where pages are dear, touching a gigabyte of them takes longer than HumanEval's three seconds.
+fn patient() -> Sandbox {
+    open(
         Isolation::Namespaces,
         Limits {
             wall_time: Duration::from_secs(60),
             ..Limits::humaneval()
         },
-    );
-    assert_eq!(
-        judge_in(&patient, text, &test_that("candidate()"), "bomb"),
-        Verdict::OutOfMemory
-    );
+    )
 }
 
 fn memory_bomb_in_c() {
@@ -343,7 +346,12 @@ fn memory_bomb_in_c() {
                 size, total = 1 << 24, 0\n    while True:\n        block = libc.malloc(ctypes.c_size_t(size))\n        \
                 if not block:\n            return total\n        ctypes.memset(block, 1, size)\n        total += size\n";
     assert_eq!(
-        judge(text, &test_that("candidate() < 1 << 30"), "bomb"),
+        judge_in(
+            &patient(),
+            text,
+            &test_that("candidate() < 1 << 30"),
+            "bomb"
+        ),
         Verdict::Passed
     );
 }
