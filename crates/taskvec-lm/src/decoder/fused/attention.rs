@@ -144,6 +144,9 @@ fn weighted_sum(weights: &[f32], rows: &[f32], stride: usize, output: &mut [f32]
         at += REGISTER;
     }
     let rest = &mut output[at..];
+    if rest.is_empty() {
+        return;
+    }
     for (weight, row) in weights.iter().zip(rows[at..].chunks(stride)) {
         for (sum, value) in rest.iter_mut().zip(row) {
             *sum += weight * value;
