@@ -1,13 +1,13 @@
 """Times generation at the shape of Qwen2.5-0.5B with random weights: taskvec beside transformers, alternating.
 
     cargo build --release -p bench-generate
-    "$(scripts/python-env.sh)" bench/generate/compare.py [--rounds 3] [--engine target/release/bench-generate]
+    "$(scripts/python-env.sh)" bench/generate/compare.py [--rounds 3] [--engine target/release/bench-generate] [--keep DIR]
 
 Prompts of 256 random tokens, 128 new tokens each, greedy, batch 1 and 16, float32 on all cores on both sides; transformers
 runs its own `generate` with its cache. Figures are medians over rounds: seconds for the prompt and the first token
 ("prefill"), and new tokens per second after that ("decode"). A ratio above 1 means that taskvec is faster. Loading is not
 timed. The tokens both engines choose are compared as well: random weights leave near-ties, so a late difference is no
-error, and the share of equal tokens is printed.
+error, and the share of equal tokens is printed. llama_cpp.py times llama.cpp on the checkpoint that `--keep` leaves.
 """
 
 import argparse
@@ -23,6 +23,7 @@ import torch
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
 PROMPT, NEW = 256, 128
+WARM_UP = 8
 # Qwen2.5-0.5B's config.json.
 SHAPE = dict(
     vocab_size=151936, hidden_size=896, intermediate_size=4864, num_hidden_layers=24, num_attention_heads=14,
@@ -62,12 +63,14 @@ def main() -> None:
     parser.add_argument("--engine", default="target/release/bench-generate")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--batch", type=int, action="append", help="batch size; may be given several times [1, 16]")
+    parser.add_argument("--keep", type=Path, help="directory for the checkpoint, made unless it is there")
     arguments = parser.parse_args()
     torch.set_num_threads(os.cpu_count() or 1)
     torch.manual_seed(0)
     with tempfile.TemporaryDirectory() as temporary:
-        checkpoint = Path(temporary)
-        Qwen2ForCausalLM(Qwen2Config(**SHAPE)).to(torch.bfloat16).save_pretrained(checkpoint)
+        checkpoint = arguments.keep or Path(temporary)
+        if not (checkpoint / "config.json").exists():
+            Qwen2ForCausalLM(Qwen2Config(**SHAPE)).to(torch.bfloat16).save_pretrained(checkpoint)
         sides = {"taskvec": Taskvec(arguments.engine, checkpoint), "transformers": Transformers(checkpoint)}
         for batch in arguments.batch or [1, 16]:
             prefill = {name: [] for name in sides}
@@ -75,10 +78,11 @@ def main() -> None:
             for turn in range(arguments.rounds + 1):
                 prompts = torch.randint(0, SHAPE["vocab_size"], (batch, PROMPT)).tolist()
                 chosen = {}
+                # The first round warms caches and allocators up.
+                new = NEW if turn > 0 else WARM_UP
                 for name, generate in sides.items():
                     first, _ = generate(prompts, 1)
-                    seconds, chosen[name] = generate(prompts, NEW)
-                    # The first round warms caches and allocators up.
+                    seconds, chosen[name] = generate(prompts, new)
                     if turn > 0:
                         prefill[name].append(first)
                         decode[name].append(batch * (NEW - 1) / (seconds - first))

@@ -166,15 +166,14 @@ impl Hub {
         })
     }
 
-    /// Lists a repository and lets `wanted` fetch what it needs of it: it is given the names of all files, where the
-    /// snapshot is, and what fetches.
+    /// Lists a repository and lets `choose` fetch what is needed of it.
     fn fetch_online(
         &self,
         cache: &RepositoryCache,
         repository: &Repository,
         revision: &str,
         name: &str,
-        wanted: &mut dyn FnMut(&[String], &Path, &mut Fetch<'_>) -> Result<()>,
+        choose: &mut Choose<'_>,
     ) -> Result<Snapshot> {
         let failed = |error: HubError| error.of(name);
         let client = Client::new(&self.settings).map_err(failed)?;
@@ -190,7 +189,7 @@ impl Hub {
             done: 0,
             total: 0,
         };
-        let outcome = wanted(&listing.files, &path, &mut |files| {
+        let outcome = choose(&listing.files, &path, &mut |files| {
             fetching.fetch(files).map_err(failed)
         });
         fetching.say(0, true);
@@ -205,6 +204,9 @@ impl Hub {
 
 /// Makes files of these names lie in the snapshot.
 type Fetch<'a> = dyn FnMut(&[String]) -> Result<()> + 'a;
+
+/// Fetches what is needed, given the names of all files, where the snapshot is, and what fetches.
+type Choose<'a> = dyn FnMut(&[String], &Path, &mut Fetch<'_>) -> Result<()> + 'a;
 
 /// Says of a broken connection whether the cache has what offline mode would use.
 fn or_cached(mut error: Error, cache: &RepositoryCache, revision: &str) -> Error {

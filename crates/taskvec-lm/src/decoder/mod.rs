@@ -31,7 +31,12 @@ pub struct Projection {
 impl Projection {
     fn forward(&self, x: Tensor<3>) -> Tensor<3> {
         let bias = self.bias.as_ref().map(Param::val);
-        module::linear(x, self.weight.val(), bias)
+        let [b, t, inputs] = x.dims();
+        // One product for the whole batch: for sequences of some lengths burn would make one for each, and prepare the
+        // weights for every one of them anew.
+        let rows = module::linear(x.reshape([b * t, inputs]), self.weight.val(), bias);
+        let outputs = rows.dims()[1];
+        rows.reshape([b, t, outputs])
     }
 }
 

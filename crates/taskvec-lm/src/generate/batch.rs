@@ -10,7 +10,10 @@ use crate::decoder::{Decoder, DecoderConfig, KeyValueCache, RotaryTable};
 use crate::tokenizer::{Detokenizer, Tokenizer};
 use crate::{Error, Result};
 
-/// Positions prefilled in one pass: bounds the memory of activations, whatever the prompt's length.
+/// Tokens of all sequences together that are prefilled in one pass: bounds the memory of activations, whatever the
+/// prompts' length. More would not fit what allocators keep for the next pass.
+const PREFILL_TOKENS: usize = 1024;
+/// Positions of one sequence prefilled in one pass.
 const PREFILL_POSITIONS: usize = 512;
 
 /// A sequence to be generated.
@@ -176,8 +179,9 @@ impl Engine<'_> {
     ) -> Result<Tensor<2>> {
         let length = prompts.iter().map(|prompt| prompt.len()).max().unwrap_or(0);
         let mut hidden = None;
-        for from in (0..length).step_by(PREFILL_POSITIONS) {
-            let to = length.min(from + PREFILL_POSITIONS);
+        let positions = (PREFILL_TOKENS / prompts.len().max(1)).clamp(1, PREFILL_POSITIONS);
+        for from in (0..length).step_by(positions) {
+            let to = length.min(from + positions);
             let mut tokens = Vec::with_capacity(prompts.len() * (to - from));
             for (prompt, start) in prompts.iter().zip(starts) {
                 // Padding is token 0: any will do, its keys are never seen.

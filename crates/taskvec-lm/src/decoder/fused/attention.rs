@@ -144,6 +144,9 @@ fn weighted_sum(weights: &[f32], rows: &[f32], stride: usize, output: &mut [f32]
         at += REGISTER;
     }
     let rest = &mut output[at..];
+    if rest.is_empty() {
+        return;
+    }
     for (weight, row) in weights.iter().zip(rows[at..].chunks(stride)) {
         for (sum, value) in rest.iter_mut().zip(row) {
             *sum += weight * value;
@@ -230,7 +233,7 @@ pub(super) fn forward(
         });
 }
 
-/// As [`forward`], for those queries of sequence `b` from `first` on that fit `output`.
+/// As [`forward`], for those queries that fit `output`, from `place` on: a sequence and a query of it.
 #[multiversion(targets("x86_64+avx2+fma"))]
 fn forward_rows(
     q: &[f32],
@@ -238,9 +241,10 @@ fn forward_rows(
     v: &[f32],
     sizes: Sizes,
     span: &Span,
-    (b, first): (usize, usize),
+    place: (usize, usize),
     output: &mut [f32],
 ) {
+    let (b, first) = place;
     let Heads {
         query: heads,
         key_value: groups,
