@@ -159,9 +159,7 @@ impl MagPrune {
                 continue;
             }
             ranking.draw(values, words, &chances, &mut kept);
-            for ((output, value), kept) in output.iter_mut().zip(values).zip(&kept) {
-                *output = if *kept { *value } else { 0.0 };
-            }
+            keep(values, &kept, output);
         }
     }
 
@@ -172,6 +170,24 @@ impl MagPrune {
             epsilon: self.epsilon.to_f64(),
             last: elements.saturating_sub(1) as f64,
         }
+    }
+}
+
+/// What stays, and zeros. With bits and not with a choice: half of all elements stay, and no processor guesses which.
+#[multiversion(targets("x86_64+avx2"))]
+fn keep(values: &[f32], kept: &[bool], output: &mut [f32]) {
+    for ((output, value), kept) in output.iter_mut().zip(values).zip(kept) {
+        let mask = 0u32.wrapping_sub(u32::from(*kept));
+        *output = f32::from_bits(value.to_bits() & mask);
+    }
+}
+
+/// Zeros stay zeros, whatever the factor.
+#[multiversion(targets("x86_64+avx2"))]
+fn scale(values: &mut [f32], factor: f64) {
+    for value in values {
+        let scaled = (f64::from(*value) * factor) as f32;
+        *value = if *value == 0.0 { *value } else { scaled };
     }
 }
 
@@ -223,10 +239,7 @@ impl StreamingMethod for MagPrune {
         if let Some([before, after]) = known.first().map(Vec::as_slice)
             && *after != 0.0
         {
-            let scale = before / after;
-            for value in output.iter_mut().filter(|value| **value != 0.0) {
-                *value = (f64::from(*value) * scale) as f32;
-            }
+            scale(output, before / after);
         }
     }
 }
