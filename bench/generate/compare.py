@@ -5,7 +5,7 @@
 
 Prompts of 256 random tokens, 128 new tokens each, greedy, batch 1 and 16, float32 on all cores on both sides; transformers
 runs its own `generate` with its cache. Figures are medians over rounds: seconds for the prompt and the first token
-("prefill"), and new tokens per second after that ("decode"). A ratio above 1 means that taskvec is faster. Loading is not
+("prefill"), new tokens per second after that ("decode"), and seconds for the whole ("all"). A ratio above 1 means that taskvec is faster. Loading is not
 timed. The tokens both engines choose are compared as well: random weights leave near-ties, so a late difference is no
 error, and the share of equal tokens is printed. llama_cpp.py times llama.cpp on the checkpoint that `--keep` leaves.
 """
@@ -75,6 +75,7 @@ def main() -> None:
         for batch in arguments.batch or [1, 16]:
             prefill = {name: [] for name in sides}
             decode = {name: [] for name in sides}
+            whole = {name: [] for name in sides}
             for turn in range(arguments.rounds + 1):
                 prompts = torch.randint(0, SHAPE["vocab_size"], (batch, PROMPT)).tolist()
                 chosen = {}
@@ -85,11 +86,12 @@ def main() -> None:
                     seconds, chosen[name] = generate(prompts, new)
                     if turn > 0:
                         prefill[name].append(first)
+                        whole[name].append(seconds)
                         decode[name].append(batch * (NEW - 1) / (seconds - first))
                 ours, theirs = (sum(chosen[name], []) for name in sides)
                 same = sum(a == b for a, b in zip(ours, theirs)) / len(ours)
                 print(f"batch {batch}, round {turn}: {100 * same:.1f} % of tokens equal", flush=True)
-            for what, figures, unit in [("prefill", prefill, "s"), ("decode", decode, "tokens/s")]:
+            for what, figures, unit in [("prefill", prefill, "s"), ("decode", decode, "tokens/s"), ("all", whole, "s")]:
                 ours, theirs = (statistics.median(figures[name]) for name in sides)
                 ratio = theirs / ours if unit == "s" else ours / theirs
                 print(f"batch {batch} {what}: taskvec {ours:.3g} {unit}, transformers {theirs:.3g} {unit}, ratio {ratio:.2f}")

@@ -111,8 +111,7 @@ def main() -> None:
 
         def ask(prompt: list[int], new: int) -> int:
             request = {"prompt": prompt, "n_predict": new, "temperature": 0, "ignore_eos": True, "cache_prompt": False}
-            answer = server.handle_completions(json.dumps(request))
-            answer = json.loads(answer) if isinstance(answer, str) else answer
+            answer = server.handle_completions(request)
             return answer["tokens_predicted"] if "tokens_predicted" in answer else answer["usage"]["completion_tokens"]
 
         prefill, decode = [], []

@@ -6,11 +6,12 @@
 
 `--mergekit` is the program of an environment with mergekit 0.1.5 (`pip install mergekit==0.1.5`); beside it lies
 `mergekit-extract-lora`. Every row is what a user
-types: a whole process with its start and its imports, writing bf16. `taskvec write` ends when its output is on the disk,
-the others when it is in the page cache, except where the row says `sync`. taskvec is timed with
-`--allow-strangers`: the checkpoints are noise, and the test for relatives is timed in the row `check`. Outputs are removed
-before each run, the disk is let come to rest, and inputs are read, so that what one program leaves behind does not slow
-the next. Figures are medians of wall time; memory is the most of any run.
+types: a whole process with its start and its imports, writing bf16. `taskvec write` ends when its output is on the disk, so
+whatever else writes is followed by `sync`; in the row `linear not synced` neither side waits for the disk, and the merge is
+`bench-merge`, which does what `taskvec write` does but for that. taskvec is timed with `--allow-strangers`: the checkpoints are
+noise, and the test for relatives is timed in the row `check`. Outputs are removed before each run, the disk is let come to
+rest, and inputs are read, so that what one program leaves behind does not slow the next. Figures are medians of wall time;
+memory is the most of any run.
 """
 
 import argparse
@@ -113,6 +114,7 @@ def alternate(rounds: int, *runs: Run) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--taskvec", default="target/release/taskvec")
+    parser.add_argument("--merge", default="target/release/bench-merge", help="bench-merge, for the row that is not synced")
     parser.add_argument("--mergekit", help="mergekit-yaml; left out, its rows are left out")
     parser.add_argument("--data", type=Path, default=Path("target/bench-merge"))
     parser.add_argument("--rounds", type=int, default=3)
@@ -150,6 +152,7 @@ def main() -> None:
         )
         pair = [path for path in inputs if "/target/" not in path]
         cat = lambda files: Run(["sh", "-c", 'cat "$@" > /dev/null', "sh", *files])
+        synced = lambda command: Run(["sh", "-c", '"$@" && sync', "sh", *command], scratch / "merged")
         quiet = [arguments.taskvec, "-q"]
         extract = ["extract", f"--tuned={data / 'grpo'}", f"--base={data / 'sft'}", "-o", str(scratch / "out")]
         row("extract", Run([*quiet, *extract], scratch / "out"), cat(pair), "cat")
@@ -167,15 +170,18 @@ def main() -> None:
             if arguments.mergekit:
                 (scratch / f"{name}.yml").write_text(yaml)
                 merge = [arguments.mergekit, str(scratch / f"{name}.yml"), str(scratch / "merged"), "--quiet"]
-                row(name, Run([*write, expression], scratch / "out"), Run(merge, scratch / "merged"), "mergekit")
+                row(name, Run([*write, expression], scratch / "out"), synced(merge), "mergekit and sync")
+                if name == "linear":
+                    ours = [arguments.merge, "--dir", str(data), "--expression", expression, "--merge-to", str(scratch / "out")]
+                    row(f"{name} not synced", Run(ours, scratch / "out"), Run(merge, scratch / "merged"), "mergekit")
         if arguments.mergekit:
             program = str(Path(arguments.mergekit).with_name("mergekit-extract-lora"))
             factors = ["--model", str(data / "grpo"), "--base-model", str(data / "sft"), "--max-rank", "32", "--skip-undecomposable"]
             row(
                 "lora --rank 32",
                 Run([*quiet, "lora", "grpo - sft", "--rank", "32", *bound, "-o", str(scratch / "out")], scratch / "out"),
-                Run([program, *factors, "--out-path", str(scratch / "merged")], scratch / "merged"),
-                "mergekit-extract-lora",
+                synced([program, *factors, "--out-path", str(scratch / "merged")]),
+                "mergekit-extract-lora and sync",
             )
     finally:
         shutil.rmtree(scratch)

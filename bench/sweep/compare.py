@@ -144,8 +144,9 @@ def beside_checkpoints(arguments, folder, of_points):
         merged, results = folder / f"merged-{label}", folder / f"results-{label}"
         (folder / f"{label}.yml").write_text(recipe(value, models))
         merging += timed([program, folder / f"{label}.yml", merged, "--quiet"], env=environment)
-        # mergekit saves the tokenizer anew and leaves out the chat template.
-        for name in ("tokenizer_config.json", "tokenizer.json", "special_tokens_map.json"):
+        # mergekit saves the tokenizer anew without the chat template, and configurations that no longer end an answer with
+        # <|im_end|>: left so, the model talks on and other numbers follow its answer.
+        for name in ("config.json", "generation_config.json", "tokenizer_config.json", "tokenizer.json", "special_tokens_map.json"):
             shutil.copy(models / "target" / name, merged / name)
         asking += timed([Path(sys.executable).with_name("lm_eval"), "run", "--model", "hf", "--model_args",
                          f"pretrained={merged},dtype=float32", "--device", "cpu", "--tasks", ",".join(names), "--include_path",

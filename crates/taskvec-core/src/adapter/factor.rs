@@ -137,6 +137,17 @@ impl Matrix<'_> {
         })
     }
 
+    /// The transpose of a part of it.
+    fn turned_tile(
+        &self,
+        rows: std::ops::Range<usize>,
+        columns: std::ops::Range<usize>,
+    ) -> DMatrix<f64> {
+        DMatrix::from_fn(columns.len(), rows.len(), |column, row| {
+            f64::from(self.values[(rows.start + row) * self.columns + columns.start + column])
+        })
+    }
+
     fn decompose_in_range(&self, dimensions: usize, search: Search<'_>) -> Result<Decomposition> {
         let mut drawn = vec![0f32; self.columns * dimensions];
         Gaussian::new(search.seed, search.tensor).fill(0, &mut drawn);
@@ -182,7 +193,7 @@ impl Matrix<'_> {
             for index in 0..self.rows.div_ceil(TILE) {
                 let rows = tile(index, self.rows);
                 let part = right.rows(rows.start, rows.len());
-                let turned = self.tile(rows, columns.clone()).transpose();
+                let turned = self.turned_tile(rows, columns.clone());
                 sum.gemm(1.0, &turned, &part, 1.0);
             }
             Ok(sum)

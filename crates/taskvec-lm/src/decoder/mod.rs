@@ -92,7 +92,9 @@ impl Decoder {
             starts: vec![0; tokens.dims()[0]],
             past: 0,
         };
-        self.run(tokens, rotary, &span, |_, key, value| (key, value))
+        self.run(tokens, rotary, span, Positions::All, |_, key, value| {
+            (key, value)
+        })
     }
 
     /// Hidden states `[B, T, C]` of tokens `[B, T]` that follow what is in `cache`.
@@ -110,12 +112,42 @@ impl Decoder {
         rotary: &RotaryTable,
         cache: &mut KeyValueCache,
     ) -> Tensor<3> {
+        self.run_cached(tokens, starts, rotary, Positions::All, cache)
+    }
+
+    /// Hidden states `[B, C]` of the last of tokens `[B, T]`; otherwise [`Self::hidden_cached`].
+    ///
+    /// Of the others, the last layer computes keys and values alone.
+    ///
+    /// # Panics
+    ///
+    /// Panics as [`Self::hidden_cached`] does.
+    pub fn last_hidden_cached(
+        &self,
+        tokens: Tensor<2, Int>,
+        starts: &[usize],
+        rotary: &RotaryTable,
+        cache: &mut KeyValueCache,
+    ) -> Tensor<2> {
+        let hidden = self.run_cached(tokens, starts, rotary, Positions::Last, cache);
+        let [batch, _, width] = hidden.dims();
+        hidden.reshape([batch, width])
+    }
+
+    fn run_cached(
+        &self,
+        tokens: Tensor<2, Int>,
+        starts: &[usize],
+        rotary: &RotaryTable,
+        wanted: Positions,
+        cache: &mut KeyValueCache,
+    ) -> Tensor<3> {
         let positions = tokens.dims()[1];
         let span = Span {
             starts: starts.to_vec(),
             past: cache.len(),
         };
-        let hidden = self.run(tokens, rotary, &span, |layer, key, value| {
+        let hidden = self.run(tokens, rotary, span, wanted, |layer, key, value| {
             cache.append(layer, key, value)
         });
         cache.advance(positions);
@@ -127,7 +159,8 @@ impl Decoder {
         &self,
         tokens: Tensor<2, Int>,
         rotary: &RotaryTable,
-        span: &Span,
+        mut span: Span,
+        wanted: Positions,
         mut remember: impl FnMut(usize, Tensor<3>, Tensor<3>) -> (Tensor<3>, Tensor<3>),
     ) -> Tensor<3> {
         let eps = self.config.rms_norm_eps;
@@ -138,13 +171,19 @@ impl Decoder {
         };
         let mut x = module::embedding(self.embedding.val(), tokens);
         for (index, layer) in self.layers.iter().enumerate() {
-            let h = fused::rms_norm(x.clone(), layer.input_norm.val(), eps);
-            let query = normalize_heads(layer.query.forward(h.clone()), &layer.query_norm, eps);
-            let query = fused::rotate(query, rotary, span);
+            let mut h = fused::rms_norm(x.clone(), layer.input_norm.val(), eps);
             let key = normalize_heads(layer.key.forward(h.clone()), &layer.key_norm, eps);
-            let key = fused::rotate(key, rotary, span);
-            let (key, value) = remember(index, key, layer.value.forward(h));
-            let attended = fused::attend(query, key, value, heads, span);
+            let key = fused::rotate(key, rotary, &span);
+            let (key, value) = remember(index, key, layer.value.forward(h.clone()));
+            if wanted == Positions::Last && index + 1 == self.layers.len() {
+                let others = h.dims()[1] - 1;
+                h = h.narrow(1, others, 1);
+                x = x.narrow(1, others, 1);
+                span.past += others;
+            }
+            let query = normalize_heads(layer.query.forward(h), &layer.query_norm, eps);
+            let query = fused::rotate(query, rotary, &span);
+            let attended = fused::attend(query, key, value, heads, &span);
             x = x + layer.output.forward(attended);
             let h = fused::rms_norm(x.clone(), layer.post_attention_norm.val(), eps);
             let gated = fused::swiglu(layer.gate.forward(h.clone()), layer.up.forward(h));
@@ -164,6 +203,13 @@ impl Decoder {
             None => hidden.matmul(self.embedding.val().transpose()),
         }
     }
+}
+
+/// Of which positions of a call the hidden states are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Positions {
+    All,
+    Last,
 }
 
 /// RMSNorm of every head of `[B, T, N·D]`, with one weight `[D]` for all heads; nothing without a weight.

@@ -163,10 +163,8 @@ impl Engine<'_> {
                 .collect();
             let tokens = self.tokens(&next, rows.len());
             hidden =
-                last_position(
-                    self.decoder
-                        .hidden_cached(tokens, &starts, self.rotary, &mut cache),
-                );
+                self.decoder
+                    .last_hidden_cached(tokens, &starts, self.rotary, &mut cache);
         }
     }
 
@@ -193,12 +191,10 @@ impl Engine<'_> {
             let tokens = self.tokens(&tokens, prompts.len());
             hidden = Some(
                 self.decoder
-                    .hidden_cached(tokens, starts, self.rotary, cache),
+                    .last_hidden_cached(tokens, starts, self.rotary, cache),
             );
         }
-        hidden
-            .map(last_position)
-            .ok_or(Error::EmptyPrompt { index: 0 })
+        hidden.ok_or(Error::EmptyPrompt { index: 0 })
     }
 
     /// Tokens as a tensor `[batch, T]`.
@@ -269,12 +265,6 @@ fn distinct<'a>(jobs: &[Job<'a>]) -> (Vec<&'a [u32]>, Vec<usize>) {
         })
         .collect();
     (prompts, prompt_of)
-}
-
-/// `[B, T, C]` to the last position's `[B, C]`.
-fn last_position(hidden: Tensor<3>) -> Tensor<2> {
-    let [batch, positions, width] = hidden.dims();
-    hidden.narrow(1, positions - 1, 1).reshape([batch, width])
 }
 
 /// Logits `[N, V]` on the host.
