@@ -8,7 +8,7 @@ use crate::checkpoint::{IndexError, WeightFormat};
 use crate::dtype::Dtype;
 use crate::expression::ExpressionError;
 use crate::hub::HubError;
-use crate::mergekit::ConfigError;
+use crate::mergekit::{self, ConfigError};
 use crate::plan::Incompatible;
 use crate::safetensors::HeaderError;
 use crate::spelling::alternatives;
@@ -285,6 +285,12 @@ pub enum Error {
         /// The expression, printed.
         expression: String,
     },
+    /// A result in which there is nothing.
+    #[error("`{expression}` has no tensors")]
+    NoTensors {
+        /// The expression, printed.
+        expression: String,
+    },
     /// A vector without a matrix that changes.
     #[error("`{expression}` changes no weight that is the matrix of a module")]
     NothingToFactor {
@@ -462,6 +468,10 @@ impl Error {
             Error::NotAVector { .. } => {
                 Some("subtract the base model from it".to_owned())
             }
+            Error::NoTensors { .. } => Some(
+                "a vector has the tensors of floating-point numbers that its checkpoints have, and here that is none"
+                    .to_owned(),
+            ),
             Error::NothingToFactor { .. } => Some(
                 "embeddings and the output head are factored with `--embeddings`; norms and biases never are"
                     .to_owned(),
@@ -519,7 +529,7 @@ fn not_found_hint(path: &Path, near: &[String]) -> Option<String> {
     let plain = |part: &str| {
         !part.is_empty() && !part.starts_with('.') && !part.contains('/') && !part.contains('\\')
     };
-    (plain(organisation) && plain(name)).then(|| {
+    (plain(organisation) && plain(name) && !mergekit::is_file(text)).then(|| {
         format!(
             "if it is on the Hugging Face Hub, write `hf:{text}`, in an expression `\"hf:{text}\"`"
         )

@@ -20,6 +20,16 @@ pub(crate) struct Root<'a> {
     pub(crate) format: FloatFormat,
 }
 
+/// What a range of elements is made of and came out as.
+pub(crate) struct Emitted<'w> {
+    /// Stored bytes of each root.
+    pub(crate) outputs: Vec<&'w [u8]>,
+    /// What is not finite in each root.
+    pub(crate) tallies: Vec<Tally>,
+    /// Stored bytes of each of [`Computation::inputs`], behind the place of the first in the tensor.
+    pub(crate) inputs: Vec<(u64, &'w [u8])>,
+}
+
 /// Elements that are gathered together where a method sees a whole tensor.
 const PIECE_ELEMENTS: u64 = 1 << 18;
 /// Elements that go through all steps together: their operands and results then stay near the processor.
@@ -167,6 +177,17 @@ impl Computation {
             roots,
             everything,
         }
+    }
+
+    /// The tensor's name, in the plans and in the inputs.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What is read to compute the roots.
+    pub(crate) fn inputs(&self) -> impl Iterator<Item = &Checkpoint> {
+        let inputs = self.everything.inputs.iter();
+        inputs.map(|input| &self.inputs[*input].checkpoint)
     }
 
     pub(crate) fn elements(&self) -> u64 {
@@ -325,14 +346,14 @@ impl Computation {
         self.steps[step].method.merge(pass, total, partial);
     }
 
-    /// The roots on one range of elements, as stored bytes, and what is not finite in each.
+    /// The roots on one range of elements.
     pub(crate) fn emit<'w>(
         &self,
         offset: u64,
         count: usize,
         known: &Known,
         workspace: &'w mut Workspace,
-    ) -> Result<(Vec<&'w [u8]>, Vec<Tally>)> {
+    ) -> Result<Emitted<'w>> {
         let window = self.gather(&self.everything, offset, count, known, workspace)?;
         let mut outputs = std::mem::take(&mut workspace.outputs);
         outputs.resize_with(self.roots.len().max(outputs.len()), Vec::new);
@@ -350,7 +371,16 @@ impl Computation {
             Some(input) => window.of(&workspace.inputs[input]),
             None => output.as_slice(),
         });
-        Ok((outputs.collect(), tallies))
+        let inputs = self.everything.inputs.iter().map(|input| {
+            let bytes = window.of(&workspace.inputs[*input]);
+            let size = self.inputs[*input].format.size_bytes() as u64;
+            (offset * size, bytes)
+        });
+        Ok(Emitted {
+            outputs: outputs.collect(),
+            tallies,
+            inputs: inputs.collect(),
+        })
     }
 
     /// The input that a root is as it stands, where nobody wants it counted.

@@ -221,8 +221,9 @@ impl Consumer for Family<'_> {
             let index = index.min(part.outputs.len() - 1);
             let output = &self.outputs[target.output];
             output.count(name, part.tallies[index]);
-            let place = (target.shard, *name);
-            output.write_at(place, &target.form, unit * target.size, part.outputs[index])?;
+            let tensor = (target.shard, *name);
+            let offset = unit * target.size;
+            output.write_at(target.place, tensor, &target.form, offset, part.outputs[index])?;
         }
         Ok(())
     }

@@ -117,6 +117,7 @@ pub(crate) fn recompute(
         cancelled: options.cancelled,
         progress,
         bytes_total: computed.iter().map(byte_len).sum(),
+        hashes: None,
     };
     run(
         std::slice::from_ref(&(0..computed.len())),

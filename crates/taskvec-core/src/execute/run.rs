@@ -7,14 +7,16 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use super::computation::{Computation, Known, Workspace};
+use super::computation::{Computation, Emitted, Known, Workspace};
 use super::float::FloatFormat;
+use super::input_hashes::InputHashes;
 use super::linear::Tally;
 use super::ordered::Ordered;
 use crate::checkpoint::Checkpoint;
 use crate::error::{Error, Result};
 use crate::method::Extent;
 use crate::statistics::SampledBlock;
+use crate::xxh3::TensorHasher;
 
 /// Elements of a block that a method observes. Fixed, because sums over a block depend on its borders.
 const OBSERVED_ELEMENTS: u64 = 1 << 14;
@@ -49,6 +51,8 @@ pub(crate) struct RunOptions<'a> {
     pub(crate) cancelled: Option<&'a AtomicBool>,
     pub(crate) progress: &'a (dyn Fn(Progress) + Sync),
     pub(crate) bytes_total: u64,
+    /// Takes the content of the inputs, where somebody wants it hashed.
+    pub(crate) hashes: Option<&'a InputHashes>,
 }
 
 /// How large a unit of output is.
@@ -222,6 +226,8 @@ struct Cursor {
 struct TensorRun {
     index: usize,
     job: Job,
+    /// Of each input that its output is made from; none for one that another tensor's run hashes.
+    hashers: Vec<Option<Arc<TensorHasher>>>,
     stages: Vec<(usize, usize)>,
     /// Of each stage, how many elements make a block.
     observed: Vec<u64>,
@@ -389,9 +395,23 @@ impl Run<'_> {
             total: None,
             known,
         };
+        let hashers = match (self.options.hashes, &job) {
+            (
+                Some(hashes),
+                Job::Copy {
+                    checkpoint, name, ..
+                },
+            ) => vec![hashes.claim(checkpoint, name)],
+            (Some(hashes), Job::Compute { computation, .. }) => computation
+                .inputs()
+                .map(|checkpoint| hashes.claim(checkpoint, computation.name()))
+                .collect(),
+            _ => Vec::new(),
+        };
         TensorRun {
             index,
             job,
+            hashers,
             stages,
             observed,
             length,
@@ -417,6 +437,7 @@ impl Run<'_> {
             } => {
                 copied.resize(unit.length, 0);
                 checkpoint.read_at(name, unit.at, copied)?;
+                tensor.hash([(unit.at, copied.as_slice())]);
                 let mut tally = Tally::default();
                 if let Some(format) = format {
                     tally.count_stored(*format, copied);
@@ -435,8 +456,12 @@ impl Run<'_> {
                 let Some(known) = self.reach(tensor, unit, computation, workspace)? else {
                     return Ok(());
                 };
-                let (outputs, tallies) =
-                    computation.emit(unit.at, unit.length, &known, workspace)?;
+                let Emitted {
+                    outputs,
+                    tallies,
+                    inputs,
+                } = computation.emit(unit.at, unit.length, &known, workspace)?;
+                tensor.hash(inputs);
                 let byte_offset = unit.at * computation.root_size() as u64;
                 let part = Part {
                     byte_offset,
@@ -500,7 +525,7 @@ impl Run<'_> {
         let end = unit.at + unit.length as u64;
         let blocks = survey.blocks.iter().enumerate().skip(first);
         for (index, block) in blocks.take_while(|(_, block)| block.begin < end) {
-            let (outputs, _) =
+            let emitted =
                 survey
                     .computation
                     .emit(block.begin, block.elements, known, workspace)?;
@@ -510,7 +535,7 @@ impl Run<'_> {
                 block: *block,
             };
             self.consumer
-                .survey(unit.tensor.index, surveyed, &outputs)?;
+                .survey(unit.tensor.index, surveyed, &emitted.outputs)?;
         }
         Ok(())
     }
@@ -553,6 +578,15 @@ impl Run<'_> {
 }
 
 impl TensorRun {
+    /// Takes a unit's bytes of each input, behind the place of the first in the tensor.
+    fn hash<'w>(&self, inputs: impl IntoIterator<Item = (u64, &'w [u8])>) {
+        for (hasher, (offset, bytes)) in self.hashers.iter().zip(inputs) {
+            if let Some(hasher) = hasher {
+                hasher.take(offset, bytes);
+            }
+        }
+    }
+
     /// Accepts what a block returned; the last one completes the stage.
     fn gather(&self, computation: &Computation, block: u64, partial: Vec<f64>) {
         let mut gathered = lock(&self.gathered);

@@ -25,6 +25,7 @@ mod elaborate;
 mod formula;
 mod input;
 mod mismatch;
+mod reads;
 mod relayered_config;
 mod rows;
 mod scalar;
@@ -40,6 +41,7 @@ pub use input::Bindings;
 pub(crate) use input::Input;
 use input::Opened;
 pub use mismatch::{Incompatible, Mismatch};
+pub(crate) use reads::Reads;
 
 use crate::checkpoint::{Checkpoint, Library};
 use crate::dtype::Dtype;
@@ -125,7 +127,8 @@ impl Plan {
     /// # Errors
     ///
     /// [`Error::Expression`] when a name is not bound, a function does not exist or kinds do not fit;
-    /// [`Error::Incompatible`] with every mismatch between the checkpoints; and whatever opening a checkpoint can say.
+    /// [`Error::Incompatible`] with every mismatch between the checkpoints; [`Error::NoTensors`]; and whatever opening a
+    /// checkpoint can say.
     pub fn build(
         expression: &Expression,
         bindings: &Bindings,
@@ -234,6 +237,11 @@ impl Plan {
             let tensor = plan_tensor(expression, &elaboration, options, name)?;
             plan.tensors.insert(name.clone(), tensor);
         }
+        if plan.tensors.is_empty() {
+            return Err(Error::NoTensors {
+                expression: expression.to_string(),
+            });
+        }
         // A tensor that a model copies from an input has nothing of the methods in it.
         let is_model = plan.kind == Kind::Model;
         let changed = plan.tensors.iter().filter(|(_, tensor)| {
@@ -339,6 +347,17 @@ impl Plan {
     /// References of bound names whose checkpoints [`Plan::inputs`] lists under another name.
     pub fn aliases(&self) -> &BTreeMap<String, String> {
         &self.aliases
+    }
+
+    /// Whether it is a vector in which what it does not have is zero, since it is in all that it is made of.
+    pub(crate) fn covers_part(&self) -> bool {
+        let mut inputs = self.inputs.iter();
+        self.kind == Kind::Vector && inputs.all(|input| input.checkpoint.covers_part())
+    }
+
+    /// Whether tensors may be read with other rows than are stored.
+    pub(crate) fn combines_common_rows(&self) -> bool {
+        self.options.common_rows
     }
 
     /// Whether models of different initialisations may be written.
