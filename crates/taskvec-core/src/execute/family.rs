@@ -5,9 +5,9 @@ use std::ops::Range;
 
 use super::computation::{Computation, Root};
 use super::float::FloatFormat;
+use super::job::{Consumer, Job, Part, Survey, Surveyed};
 use super::layout::Form;
 use super::pending::Pending;
-use super::run::{Consumer, Job, Part, Survey, Surveyed};
 use crate::checkpoint::Checkpoint;
 use crate::error::Result;
 use crate::plan::{Plan, Production, TensorFormula};

@@ -9,7 +9,8 @@ use super::computation::Computation;
 use super::family::job;
 use super::float::FloatFormat;
 use super::input_hashes::InputHashes;
-use super::run::{Chunk, Consumer, Job, Part, RunOptions, run};
+use super::job::{Chunk, Consumer, Job, Part, RunOptions};
+use super::run::run;
 use crate::error::{Error, Result};
 use crate::plan::Plan;
 

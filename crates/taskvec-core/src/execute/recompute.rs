@@ -5,8 +5,9 @@ use std::sync::atomic::Ordering;
 
 use super::computation::{Computation, Root};
 use super::float::FloatFormat;
+use super::job::{Chunk, Consumer, Job, Part, Progress, RunOptions, Survey, Surveyed};
 use super::record::side_by_side;
-use super::run::{Chunk, Consumer, Job, Part, Progress, RunOptions, Survey, Surveyed, run};
+use super::run::run;
 use crate::checkpoint::Checkpoint;
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};

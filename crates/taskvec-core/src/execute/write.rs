@@ -7,10 +7,11 @@ use std::sync::atomic::AtomicBool;
 
 use super::family::{Family, lanes_and_tasks};
 use super::input_hashes::InputHashes;
+use super::job::{Chunk, Progress, RunOptions};
 use super::linear::Tally;
 use super::pending::{Draft, Pending};
 use super::record;
-use super::run::{Chunk, Progress, RunOptions, run};
+use super::run::run;
 use super::sparse::CHUNK_ELEMENTS;
 use crate::error::Result;
 use crate::plan::{Plan, PlannedTensor};

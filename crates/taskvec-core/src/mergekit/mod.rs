@@ -11,6 +11,7 @@
 
 mod config;
 mod error;
+mod fields;
 mod method;
 mod setting;
 mod slices;
@@ -30,7 +31,8 @@ use crate::error::{Error, Result};
 use crate::expression::Expression;
 use crate::plan::Bindings;
 use crate::reference::Reference;
-use config::{Config, Model, Slice, Source, TokenizerSource, invalid, unsupported};
+use config::{Config, Model, Slice, Source, TokenizerSource};
+use fields::{invalid, unsupported};
 use method::{Base, Input, Inputs, Method, levels};
 use setting::{Filters, Scope, Settings};
 use slices::Models;
