@@ -62,8 +62,7 @@ impl Serialize for Xxh3 {
 impl<'de> Deserialize<'de> for Xxh3 {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        Xxh3::parse(&text)
-            .ok_or_else(|| serde::de::Error::custom("expected 32 hexadecimal digits"))
+        Xxh3::parse(&text).ok_or_else(|| serde::de::Error::custom("expected 32 hexadecimal digits"))
     }
 }
 
@@ -172,7 +171,10 @@ mod tests {
             for chunk in [1000, 16_384, 40_961, 1 << 20] {
                 let hasher = TensorHasher::new(length as u64);
                 let chunks: Vec<_> = bytes.chunks(chunk).enumerate().collect();
-                for (index, part) in chunks.iter().step_by(2).chain(chunks.iter().skip(1).step_by(2))
+                for (index, part) in chunks
+                    .iter()
+                    .step_by(2)
+                    .chain(chunks.iter().skip(1).step_by(2))
                 {
                     hasher.take((index * chunk) as u64, part);
                 }

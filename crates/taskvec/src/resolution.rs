@@ -75,9 +75,14 @@ pub(crate) fn bindings(
     }
     let read: Option<Vec<Expression>> = expressions.iter().map(|text| text.parse().ok()).collect();
     if let Some(read) = read.filter(|read| !read.is_empty()) {
-        let is_used = |name: &str| read.iter().any(|expression| expression.names().contains(name));
+        let is_used = |name: &str| {
+            read.iter()
+                .any(|expression| expression.names().contains(name))
+        };
         for name in bindings.names.keys().filter(|name| !is_used(name)) {
-            printer.warn(format_args!("`--let {name}=…` binds a name that is not used"));
+            printer.warn(format_args!(
+                "`--let {name}=…` binds a name that is not used"
+            ));
         }
     }
     Ok(bindings)

@@ -223,7 +223,13 @@ impl Consumer for Family<'_> {
             output.count(name, part.tallies[index]);
             let tensor = (target.shard, *name);
             let offset = unit * target.size;
-            output.write_at(target.place, tensor, &target.form, offset, part.outputs[index])?;
+            output.write_at(
+                target.place,
+                tensor,
+                &target.form,
+                offset,
+                part.outputs[index],
+            )?;
         }
         Ok(())
     }

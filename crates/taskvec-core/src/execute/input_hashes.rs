@@ -48,7 +48,10 @@ impl InputHashes {
         note_reads(plan, record, &|reads| {
             let mut hashes = BTreeMap::new();
             for (name, read) in reads {
-                hashes.insert(name.as_str(), self.of(&plan.view(read.view).checkpoint, &read.name)?);
+                hashes.insert(
+                    name.as_str(),
+                    self.of(&plan.view(read.view).checkpoint, &read.name)?,
+                );
             }
             Some(Xxh3::of_tensors(&hashes))
         });
@@ -83,7 +86,10 @@ pub(crate) fn hash_tensor(
     name: &str,
     proceed: &dyn Fn() -> Result<()>,
 ) -> Result<Xxh3> {
-    let bytes = checkpoint.tensors().get(name).map_or(0, |info| info.byte_len());
+    let bytes = checkpoint
+        .tensors()
+        .get(name)
+        .map_or(0, |info| info.byte_len());
     let hasher = TensorHasher::new(bytes);
     let mut buffer = vec![0; READ_BYTES.min(bytes) as usize];
     let mut at = 0;

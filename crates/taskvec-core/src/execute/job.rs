@@ -35,7 +35,7 @@ pub(crate) struct RunOptions<'a> {
 /// How large a unit of output is.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Chunk {
-    /// Chosen here.
+    /// Chosen by the run.
     Automatic,
     /// At most so many bytes in each buffer.
     Bytes(NonZeroUsize),

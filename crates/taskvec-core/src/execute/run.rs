@@ -418,10 +418,9 @@ impl Run<'_> {
         let end = unit.at + unit.length as u64;
         let blocks = survey.blocks.iter().enumerate().skip(first);
         for (index, block) in blocks.take_while(|(_, block)| block.begin < end) {
-            let emitted =
-                survey
-                    .computation
-                    .emit(block.begin, block.elements, known, workspace)?;
+            let emitted = survey
+                .computation
+                .emit(block.begin, block.elements, known, workspace)?;
             let surveyed = Surveyed {
                 survey: number,
                 index: index as u64,

@@ -7,7 +7,12 @@ use crate::resolution::require_kind;
 
 pub(crate) fn run(arguments: &ApplyArgs, printer: &Printer) -> anyhow::Result<()> {
     require_kind("--model", &arguments.model, CheckpointKind::Model, printer)?;
-    require_kind("--vector", &arguments.vector, CheckpointKind::Vector, printer)?;
+    require_kind(
+        "--vector",
+        &arguments.vector,
+        CheckpointKind::Vector,
+        printer,
+    )?;
     let bindings = Bindings::default()
         .with("model", arguments.model.clone())
         .with("vector", arguments.vector.clone());

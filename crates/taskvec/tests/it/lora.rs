@@ -62,7 +62,11 @@ fn what_any_other_vector_lacks_counts_as_zero_on_request() {
         "apply --model m --vector vector.safetensors -o out",
         "verify out",
     ] {
-        let flag = if command.starts_with("verify") { "" } else { " --missing-as-zero" };
+        let flag = if command.starts_with("verify") {
+            ""
+        } else {
+            " --missing-as-zero"
+        };
         let run = here.output(&format!("{command}{flag}"));
         assert!(run.status.success(), "{}", here.rendered(&run));
     }

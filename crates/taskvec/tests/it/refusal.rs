@@ -177,7 +177,10 @@ fn names_that_a_terminal_would_obey() {
             assert!(!said.contains(['\u{1b}', '\u{9b}']), "{command}: {said:?}");
         }
         let said = [output.stdout, output.stderr].concat();
-        assert!(String::from_utf8_lossy(&said).contains("\\u{1b}["), "{command}");
+        assert!(
+            String::from_utf8_lossy(&said).contains("\\u{1b}["),
+            "{command}"
+        );
     }
 }
 

@@ -112,7 +112,8 @@ fn a_name_that_nothing_uses() {
         unused.contains("warning: `--let grpo=…` binds a name that is not used"),
         "{unused}"
     );
-    let used = said("inspect 'a - b' 'c - b' --let a=micro:grpo --let b=micro:sft --let c=micro:target");
+    let used =
+        said("inspect 'a - b' 'c - b' --let a=micro:grpo --let b=micro:sft --let c=micro:target");
     assert!(!used.contains("warning"), "{used}");
 }
 

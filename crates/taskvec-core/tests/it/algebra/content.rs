@@ -39,7 +39,10 @@ fn verified(world: &World, path: &Path) -> Verification {
 
 /// What was found of weight files, by whose they are and their names.
 fn findings(found: &Verification) -> BTreeMap<(String, String), Finding> {
-    let weights = found.files.iter().filter(|file| file.name.ends_with(".safetensors"));
+    let weights = found
+        .files
+        .iter()
+        .filter(|file| file.name.ends_with(".safetensors"));
     weights
         .map(|file| {
             let of = file.parent.clone().unwrap_or_else(|| "output".to_owned());
@@ -57,7 +60,10 @@ fn changed(name: &str, tensor: &str) -> World {
     for (salt, member) in [(1, "target"), (2, "grpo"), (3, "sft")] {
         if member == name {
             let mut shards = decoder(Dtype::Bf16, salt);
-            let found = shards.iter_mut().flatten().find(|found| found.name == tensor);
+            let found = shards
+                .iter_mut()
+                .flatten()
+                .find(|found| found.name == tensor);
             *found.unwrap().bytes.last_mut().unwrap() ^= 1;
             world = world.model(member, &shards);
         }
@@ -95,9 +101,19 @@ fn hashes_depend_on_neither_threads_nor_chunks_nor_passes() {
         let mut first = None;
         for (threads, chunk) in [(1, 1 << 20), (2, 1000), (3, 40_000)] {
             let path = directory.path().join(format!("{number}-{threads}"));
-            write(&world.plan(expression), &path, &options(threads, chunk), &|_| {}).unwrap();
+            write(
+                &world.plan(expression),
+                &path,
+                &options(threads, chunk),
+                &|_| {},
+            )
+            .unwrap();
             let found = fs::read(path.join("taskvec.json")).unwrap();
-            assert_eq!(*first.get_or_insert_with(|| found.clone()), found, "{expression}");
+            assert_eq!(
+                *first.get_or_insert_with(|| found.clone()),
+                found,
+                "{expression}"
+            );
         }
         let path = directory.path().join(format!("{number}-1"));
         let found = verified(&world, &path);
@@ -134,7 +150,10 @@ fn what_changed_is_named_and_what_was_not_read_does_not_count() {
 
     let up = "model.layers.1.mlp.up_proj.weight";
     let found = findings(&verified(&changed("grpo", up), &path));
-    let differing: Vec<_> = found.iter().filter(|(_, finding)| !finding.is_sound()).collect();
+    let differing: Vec<_> = found
+        .iter()
+        .filter(|(_, finding)| !finding.is_sound())
+        .collect();
     let [((parent, file), Finding::Changed { what })] = differing.as_slice() else {
         panic!("{differing:?}");
     };
@@ -158,7 +177,10 @@ fn layers_in_other_places_and_other_rows_are_hashed_as_they_are_read() {
     let world = family(Dtype::Bf16);
     let path = directory.path().join("layers");
     // One layer twice, the other not at all.
-    written(&world.plan("layers(target + (grpo - sft), \"1, 1\")"), &path);
+    written(
+        &world.plan("layers(target + (grpo - sft), \"1, 1\")"),
+        &path,
+    );
     let found = verified(&world, &path);
     assert!(found.is_sound());
     let found = findings(&found);
@@ -178,11 +200,17 @@ fn layers_in_other_places_and_other_rows_are_hashed_as_they_are_read() {
         ..PlanOptions::default()
     };
     let path = directory.path().join("rows");
-    written(&world.plan_with("long + (short - long)/2", &common).unwrap(), &path);
+    written(
+        &world.plan_with("long + (short - long)/2", &common).unwrap(),
+        &path,
+    );
     let found = verified(&world, &path);
     assert!(found.is_sound());
     let place = ("short".to_owned(), "model.safetensors".to_owned());
-    assert_eq!(findings(&found)[&place], Finding::SameTensors { read: 1, of: 1 });
+    assert_eq!(
+        findings(&found)[&place],
+        Finding::SameTensors { read: 1, of: 1 }
+    );
 }
 
 #[test]
@@ -194,7 +222,10 @@ fn single_files_and_adapters_record_what_they_read() {
     written(&plan, &file);
     let found = verified(&world, &file);
     assert!(found.is_sound());
-    assert_eq!(findings(&found)[&("sft".to_owned(), SECOND.to_owned())], Finding::SameContent);
+    assert_eq!(
+        findings(&found)[&("sft".to_owned(), SECOND.to_owned())],
+        Finding::SameContent
+    );
 
     let adapter = directory.path().join("adapter");
     let lora = LoraOptions {
@@ -205,7 +236,11 @@ fn single_files_and_adapters_record_what_they_read() {
     write_lora(&plan, &adapter, &lora, &|_, _| {}).unwrap();
     let found = verified(&world, &adapter);
     assert!(found.is_sound() && found.recomputation.is_none());
-    assert!(findings(&found).values().all(|finding| *finding == Finding::SameContent));
+    assert!(
+        findings(&found)
+            .values()
+            .all(|finding| *finding == Finding::SameContent)
+    );
 
     // The adapter as a parent: its config is compared as well.
     let model = directory.path().join("model");
@@ -213,10 +248,19 @@ fn single_files_and_adapters_record_what_they_read() {
         .with("target", "mem:target".parse().unwrap())
         .with("v", Reference::Path(adapter));
     let expression = "target + v".parse().unwrap();
-    let plan = Plan::build(&expression, &names, &world.library(), &PlanOptions::default()).unwrap();
+    let plan = Plan::build(
+        &expression,
+        &names,
+        &world.library(),
+        &PlanOptions::default(),
+    )
+    .unwrap();
     written(&plan, &model);
     let found = verified(&world, &model);
-    let of_adapter = found.files.iter().filter(|file| file.parent.as_deref() == Some("v"));
+    let of_adapter = found
+        .files
+        .iter()
+        .filter(|file| file.parent.as_deref() == Some("v"));
     let findings: Vec<_> = of_adapter.map(|file| file.finding.clone()).collect();
     assert_eq!(findings, [Finding::SameContent, Finding::SameContent]);
 }
@@ -236,14 +280,21 @@ fn a_record_without_hashes_is_verified_by_lengths_and_headers() {
     fs::write(path.join("taskvec.json"), text).unwrap();
     let found = verified(&world, &path);
     assert!(found.is_sound());
-    assert!(findings(&found).values().all(|finding| *finding == Finding::SameHeader));
+    assert!(
+        findings(&found)
+            .values()
+            .all(|finding| *finding == Finding::SameHeader)
+    );
 }
 
 #[cfg(unix)]
 #[test]
 fn the_name_of_a_blob_is_its_hash() {
     let cache = tempfile::tempdir().unwrap();
-    let (blobs, snapshot) = (cache.path().join("blobs"), cache.path().join("snapshots/c0"));
+    let (blobs, snapshot) = (
+        cache.path().join("blobs"),
+        cache.path().join("snapshots/c0"),
+    );
     fs::create_dir_all(&blobs).unwrap();
     fs::create_dir_all(&snapshot).unwrap();
     // No tensors: a header alone.
@@ -261,6 +312,10 @@ fn the_name_of_a_blob_is_its_hash() {
     // Small files are named by what git calls them, and other links mean nothing.
     fs::write(blobs.join("ab".repeat(20)), &bytes).unwrap();
     assert_eq!(known(format!("../../blobs/{}", "ab".repeat(20))), None);
-    fs::copy(blobs.join(hash.to_string()), cache.path().join(hash.to_string())).unwrap();
+    fs::copy(
+        blobs.join(hash.to_string()),
+        cache.path().join(hash.to_string()),
+    )
+    .unwrap();
     assert_eq!(known(format!("../../{hash}")), None);
 }
