@@ -20,7 +20,7 @@ impl ContentHash {
         &self.0
     }
 
-    fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let digits = text.as_bytes();
         if digits.len() != 64 {
             return None;

@@ -24,6 +24,7 @@ pub mod safetensors;
 mod spelling;
 pub mod statistics;
 pub mod verification;
+mod xxh3;
 
 pub use adapter::{
     AdapterError, FactoredModule, LeftOut, LeftOutReason, LoraOptions, LoraReport, write_lora,
@@ -49,3 +50,4 @@ pub use statistics::{
     inspect, lineage,
 };
 pub use verification::{Verification, VerifyOptions, verify};
+pub use xxh3::Xxh3;

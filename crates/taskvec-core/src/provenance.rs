@@ -13,6 +13,7 @@ use crate::checkpoint::{Checkpoint, CheckpointKind};
 use crate::content_hash::ContentHash;
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
+use crate::xxh3::Xxh3;
 
 /// Name of the record in an output directory.
 pub const PROVENANCE_FILE: &str = "taskvec.json";
@@ -75,6 +76,9 @@ pub struct OutputRecord {
     /// Hash of the whole file; of weights only where it was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<ContentHash>,
+    /// Of weights, the hash of all tensors.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub xxh3: Option<Xxh3>,
 }
 
 /// A checkpoint an output was made from.
@@ -98,7 +102,15 @@ impl InputRecord {
             name: name.to_owned(),
             reference: checkpoint.reference().to_string(),
             revision: checkpoint.commit().map(str::to_owned),
-            files: checkpoint.file_records(),
+            files: checkpoint
+                .file_records()
+                .into_iter()
+                .enumerate()
+                .map(|(index, record)| FileRecord {
+                    sha256: record.sha256.or_else(|| checkpoint.hub_sha256(index)),
+                    ..record
+                })
+                .collect(),
         }
     }
 }
@@ -113,9 +125,22 @@ pub struct FileRecord {
     /// Hash of its JSON header alone: names, shapes and offsets. Fine-tunes of one base share it, so it tells
     /// layouts apart, not weights.
     pub header_sha256: ContentHash,
-    /// Hash of the whole file, where it was computed.
+    /// Hash of the whole file, where it was computed, or known from the name that the Hub's cache has for the file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<ContentHash>,
+    /// What was read of it; absent where nothing was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read: Option<ReadRecord>,
+}
+
+/// The content of tensors as it was when it was read: all of a file, or those that the expression needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadRecord {
+    /// How many tensors.
+    pub tensors: usize,
+    /// Hash of them; of an adapter, of the products of its factors. Rows that `--rows common` adds or leaves out are
+    /// hashed as they are read.
+    pub xxh3: Xxh3,
 }
 
 impl Provenance {
@@ -193,6 +218,7 @@ mod tests {
                 bytes: 12,
                 header_sha256: ContentHash::of(b"{}"),
                 sha256: None,
+                read: None,
             }],
         });
         record

@@ -3,7 +3,7 @@
 //! Three things are looked at, each as far as the record goes:
 //!
 //! 1. Files of the output: lengths, headers, and the hashes that were recorded.
-//! 2. Weight files of the parents, in the same way.
+//! 2. Weight files of the parents, in the same way. Of a parent that was read in part, that part.
 //! 3. A sample of the elements, computed again from the parents. Computing is exact, so a single different bit is a
 //!    difference. Where no hashes of weights were recorded, this is what notices that weights have changed.
 //!
@@ -22,11 +22,12 @@ use crate::checkpoint::{Checkpoint, Library, is_plain_file_name, read_file_exact
 use crate::content_hash::{ContentHash, hash_by_position};
 use crate::error::{Error, Result};
 pub use crate::execute::{Difference, Recomputation};
-use crate::execute::{Progress, recompute, side_by_side};
+use crate::execute::{Progress, hash_tensor, recompute, side_by_side};
 use crate::expression::{Expression, ExpressionError, Problem};
 use crate::plan::{Bindings, Plan, PlanOptions};
-use crate::provenance::{FileRecord, OutputRecord, PROVENANCE_FILE, Provenance};
+use crate::provenance::{FileRecord, OutputRecord, PROVENANCE_FILE, Provenance, ReadRecord};
 use crate::reference::Reference;
+use crate::xxh3::Xxh3;
 
 /// The longest record that is read.
 const MAX_RECORD_BYTES: u64 = 16 << 20;
@@ -72,7 +73,14 @@ pub struct FileCheck {
 pub enum Finding {
     /// Every byte is as recorded.
     SameContent,
-    /// Length and header are as recorded; no hash of the whole was.
+    /// Length, header and every byte of the tensors that were read are as recorded.
+    SameTensors {
+        /// How many were read.
+        read: usize,
+        /// How many the file has.
+        of: usize,
+    },
+    /// Length and header are as recorded; no hash was, or nothing was read of it.
     SameHeader,
     /// Something is not as recorded.
     Changed {
@@ -86,7 +94,10 @@ pub enum Finding {
 impl Finding {
     /// Whether it is as recorded, as far as the record goes.
     pub fn is_sound(&self) -> bool {
-        matches!(self, Self::SameContent | Self::SameHeader)
+        matches!(
+            self,
+            Self::SameContent | Self::SameTensors { .. } | Self::SameHeader
+        )
     }
 }
 
@@ -154,7 +165,7 @@ pub fn verify(
             })
             .collect::<Result<_>>()?,
     };
-    let files = check_files(path, &provenance, &output, &parents, options)?;
+    let files = check_files(path, &provenance, &output, &parents, plan.as_ref(), options)?;
     let recomputation = match &plan {
         Some(plan) if !approximate => Some(recompute(plan, &output, options, progress)?),
         _ => None,
@@ -222,8 +233,18 @@ struct Subject<'a> {
     bytes: u64,
     header: Option<ContentHash>,
     content: Option<ContentHash>,
+    tensors: Option<Tensors<'a>>,
     /// A checkpoint and the file's number in it; none for files beside the weights.
     weights: Option<(&'a Checkpoint, usize)>,
+}
+
+/// Tensors of a file whose content was recorded.
+struct Tensors<'a> {
+    recorded: ReadRecord,
+    /// By name on disk: where each is read, and under which name.
+    read: BTreeMap<&'a str, (&'a Checkpoint, &'a str)>,
+    /// Whether they are read as they are stored.
+    as_stored: bool,
 }
 
 fn check_files(
@@ -231,6 +252,7 @@ fn check_files(
     provenance: &Provenance,
     output: &Checkpoint,
     parents: &[Checkpoint],
+    plan: Option<&Plan>,
     options: &VerifyOptions<'_>,
 ) -> Result<Vec<FileCheck>> {
     let number = |checkpoint: &Checkpoint| -> BTreeMap<String, usize> {
@@ -238,6 +260,8 @@ fn check_files(
         records.map(|record| record.name).zip(0..).collect()
     };
     let of_output = number(output);
+    let shards = output.shards();
+    let reads = plan.map_or_else(Vec::new, Plan::reads);
     let mut subjects = Vec::new();
     for record in &provenance.outputs {
         let OutputRecord {
@@ -245,7 +269,9 @@ fn check_files(
             bytes,
             header_sha256,
             sha256,
+            xxh3,
         } = record;
+        let weights = of_output.get(name).map(|number| (output, *number));
         // A record may have been written by anybody: no name leads out of the directory.
         if !is_plain_file_name(name) {
             return Err(Error::OutputFileName { name: name.clone() });
@@ -256,10 +282,22 @@ fn check_files(
             bytes: *bytes,
             header: *header_sha256,
             content: *sha256,
-            weights: of_output.get(name).map(|number| (output, *number)),
+            tensors: xxh3.zip(weights).map(|(xxh3, (_, number))| {
+                let names = shards[number].tensors.iter().map(String::as_str);
+                let read: BTreeMap<_, _> = names.map(|name| (name, (output, name))).collect();
+                Tensors {
+                    recorded: ReadRecord {
+                        tensors: read.len(),
+                        xxh3,
+                    },
+                    read,
+                    as_stored: true,
+                }
+            }),
+            weights,
         });
     }
-    for (input, parent) in provenance.inputs.iter().zip(parents) {
+    for (index, (input, parent)) in provenance.inputs.iter().zip(parents).enumerate() {
         let of_parent = number(parent);
         for record in &input.files {
             let FileRecord {
@@ -267,27 +305,50 @@ fn check_files(
                 bytes,
                 header_sha256,
                 sha256,
+                read,
             } = record;
+            let weights = of_parent.get(name).map(|number| (parent, *number));
+            let tensors = plan.zip(*read).zip(weights);
             subjects.push(Subject {
                 parent: Some(&input.name),
                 name,
                 bytes: *bytes,
                 header: Some(*header_sha256),
                 content: *sha256,
-                weights: of_parent.get(name).map(|number| (parent, *number)),
+                tensors: tensors.map(|((plan, recorded), (_, number))| Tensors {
+                    recorded,
+                    read: reads[index]
+                        .get(&number)
+                        .into_iter()
+                        .flatten()
+                        .map(|(stored, read)| {
+                            let checkpoint = &plan.view(read.view).checkpoint;
+                            (stored.as_str(), (checkpoint, read.name.as_str()))
+                        })
+                        .collect(),
+                    as_stored: !plan.combines_common_rows(),
+                }),
+                weights,
             });
         }
     }
-    side_by_side(subjects.len(), options.threads, &|index| {
-        if options
+    let proceed = || {
+        let is_cancelled = options
             .cancelled
-            .is_some_and(|flag| flag.load(Ordering::Relaxed))
-        {
-            return Err(Error::Cancelled);
+            .is_some_and(|flag| flag.load(Ordering::Relaxed));
+        if is_cancelled {
+            Err(Error::Cancelled)
+        } else {
+            Ok(())
         }
+    };
+    side_by_side(subjects.len(), options.threads, &|index| {
+        proceed()?;
         let subject = &subjects[index];
         let finding = match (subject.weights, subject.parent) {
-            (Some((checkpoint, number)), _) => subject.look_at_weights(checkpoint, number)?,
+            (Some((checkpoint, number)), _) => {
+                subject.look_at_weights(checkpoint, number, &proceed)?
+            }
             (None, Some(_)) => Finding::Missing,
             (None, None) => subject.look_at_file(&path.join(subject.name))?,
         };
@@ -300,7 +361,12 @@ fn check_files(
 }
 
 impl Subject<'_> {
-    fn look_at_weights(&self, checkpoint: &Checkpoint, number: usize) -> Result<Finding> {
+    fn look_at_weights(
+        &self,
+        checkpoint: &Checkpoint,
+        number: usize,
+        proceed: &dyn Fn() -> Result<()>,
+    ) -> Result<Finding> {
         let records = checkpoint.file_records();
         let Some(found) = records.get(number) else {
             return Ok(Finding::Missing);
@@ -311,9 +377,10 @@ impl Subject<'_> {
         if let Some(header) = self.header.filter(|header| *header != found.header_sha256) {
             return Ok(changed("header SHA-256", header, found.header_sha256));
         }
-        match self.content {
-            None => Ok(Finding::SameHeader),
-            Some(content) => Ok(compare(content, checkpoint.hash_file(number, &mut |_| {})?)),
+        match (self.content, &self.tensors) {
+            (Some(content), _) => Ok(compare(content, checkpoint.hash_file(number, &mut |_| {})?)),
+            (None, Some(tensors)) => tensors.compare(checkpoint.tensors_in(number), proceed),
+            (None, None) => Ok(Finding::SameHeader),
         }
     }
 
@@ -332,6 +399,29 @@ impl Subject<'_> {
             read_file_exact_at(&file, piece, offset).map_err(Error::io("read", path))
         })?;
         Ok(compare(content, found))
+    }
+}
+
+impl Tensors<'_> {
+    /// Reads them again; `of` is how many the file has.
+    fn compare(&self, of: usize, proceed: &dyn Fn() -> Result<()>) -> Result<Finding> {
+        let ReadRecord { tensors, xxh3 } = self.recorded;
+        if tensors != self.read.len() {
+            // Another version took the same expression for other reads.
+            return Ok(Finding::SameHeader);
+        }
+        let mut hashes = BTreeMap::new();
+        for (stored, (checkpoint, name)) in &self.read {
+            hashes.insert(*stored, hash_tensor(checkpoint, name, proceed)?);
+        }
+        let found = Xxh3::of_tensors(&hashes);
+        Ok(if found != xxh3 {
+            changed("XXH3 of the content", xxh3, found)
+        } else if tensors == of && self.as_stored {
+            Finding::SameContent
+        } else {
+            Finding::SameTensors { read: tensors, of }
+        })
     }
 }
 

@@ -14,6 +14,7 @@ use std::io;
 use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
 
+use taskvec_core::CheckpointKind;
 use taskvec_core::expression::ExpressionError;
 use taskvec_eval::engine::{ServeError, ServerError};
 
@@ -91,6 +92,28 @@ pub(crate) enum Refusal {
         first: String,
         /// Its second.
         second: String,
+    },
+    /// A model where a flag takes a vector, or a vector where it takes a model.
+    #[error("`{reference}` is a {found}, and `{flag}` takes a {}", other(*found))]
+    OtherKind {
+        /// The flag.
+        flag: &'static str,
+        /// What it was given.
+        reference: String,
+        /// What that is.
+        found: CheckpointKind,
+    },
+    /// Two expressions where spectra are of one.
+    #[error("`--spectrum` is of one expression, and `{second}` stands where a second one does")]
+    SpectrumOfTwo {
+        /// The second.
+        second: String,
+    },
+    /// The place of a value where it would be a directory's name.
+    #[error("`{{}}` stands for the value in the last part of a path, and not in `{path}`")]
+    PlaceInDirectory {
+        /// The path.
+        path: String,
     },
     /// `--dtype auto` for a model.
     #[error("`{expression}` is a model, whose types are those of the model it begins with")]
@@ -263,6 +286,24 @@ impl Refusal {
             Self::NotAModel { .. } => {
                 Some("add the vector to a model: `target + 0.5*vector`".to_owned())
             }
+            Self::OtherKind {
+                reference,
+                found: CheckpointKind::Model,
+                ..
+            } => Some(format!(
+                "what a model has learned is a vector: `taskvec extract --tuned {reference} --base BASE -o VECTOR`"
+            )),
+            Self::OtherKind { .. } => {
+                Some("of vectors, sums and differences are written with `taskvec write`".to_owned())
+            }
+            Self::SpectrumOfTwo { second } => Some(match second.parse::<u64>() {
+                Ok(_) => format!("a number is joined to it: `--spectrum={second}`"),
+                Err(_) => "leave one of them out".to_owned(),
+            }),
+            Self::PlaceInDirectory { .. } => Some(
+                "make the directories first, and let the last part tell the outputs apart: `-o out/{}`"
+                    .to_owned(),
+            ),
             Self::NoSweep { .. } => Some("make one with `taskvec sweep EXPR --over … --out DIR`".to_owned()),
             Self::VariableTwice { .. } => Some("give each coefficient a name of its own".to_owned()),
             Self::NoVariable { name, .. } => {
@@ -327,6 +368,10 @@ impl Refusal {
             | Self::VariableTwice { .. }
             | Self::NoVariable { .. }
             | Self::SmallestDtypeOfSeveral
+            | Self::NotAModel { .. }
+            | Self::OtherKind { .. }
+            | Self::SpectrumOfTwo { .. }
+            | Self::PlaceInDirectory { .. }
             | Self::BoundTwice { .. } => Status::Usage,
             _ => Status::Refused,
         }
@@ -346,6 +391,14 @@ pub(crate) fn unless_interrupted<T>(
         taskvec_core::Error::Cancelled => Refusal::Interrupted { kept: kept.into() }.into(),
         error => error.into(),
     })
+}
+
+/// What is not of that kind.
+fn other(kind: CheckpointKind) -> CheckpointKind {
+    match kind {
+        CheckpointKind::Model => CheckpointKind::Vector,
+        CheckpointKind::Vector => CheckpointKind::Model,
+    }
 }
 
 /// Sentences on lines of their own below a message; the first few of many.
@@ -445,7 +498,9 @@ fn status_of(cause: &(dyn StdError + 'static)) -> Option<Status> {
         return Some(Status::Usage);
     }
     match cause.downcast_ref::<taskvec_core::Error>() {
-        Some(taskvec_core::Error::Expression(_)) => Some(Status::Usage),
+        Some(taskvec_core::Error::Expression(_) | taskvec_core::Error::NotAVector { .. }) => {
+            Some(Status::Usage)
+        }
         // The library was not used as it wants to be.
         Some(
             taskvec_core::Error::WriteOutOfRange { .. }

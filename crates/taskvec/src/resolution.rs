@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use taskvec_core::{
-    Bindings, Expression, Hub, HubProgress, HubSettings, Kind, Library, Plan, PlanOptions,
-    Reference, mergekit,
+    Bindings, Checkpoint, CheckpointKind, Expression, Hub, HubProgress, HubSettings, Kind, Library,
+    Plan, PlanOptions, Reference, mergekit,
 };
 use taskvec_lm::micro;
 
@@ -51,12 +51,16 @@ fn fetching(printer: Printer) -> impl Fn(HubProgress<'_>) + Send + Sync + 'stati
     }
 }
 
-/// What names stand for.
+/// What names stand for. Says which of them none of the `expressions` uses, if those can be read.
 ///
 /// # Errors
 ///
 /// [`Refusal::BoundTwice`].
-pub(crate) fn bindings(arguments: &BindingArgs) -> anyhow::Result<Bindings> {
+pub(crate) fn bindings(
+    arguments: &BindingArgs,
+    expressions: &[&str],
+    printer: &Printer,
+) -> anyhow::Result<Bindings> {
     let mut bindings = Bindings::default();
     for Binding { name, reference } in &arguments.bindings {
         let earlier: Option<Reference> = bindings.names.insert(name.clone(), reference.clone());
@@ -69,7 +73,44 @@ pub(crate) fn bindings(arguments: &BindingArgs) -> anyhow::Result<Bindings> {
             .into());
         }
     }
+    let read: Option<Vec<Expression>> = expressions.iter().map(|text| text.parse().ok()).collect();
+    if let Some(read) = read.filter(|read| !read.is_empty()) {
+        let is_used = |name: &str| {
+            read.iter()
+                .any(|expression| expression.names().contains(name))
+        };
+        for name in bindings.names.keys().filter(|name| !is_used(name)) {
+            printer.warn(format_args!(
+                "`--let {name}=…` binds a name that is not used"
+            ));
+        }
+    }
     Ok(bindings)
+}
+
+/// Opens what a flag names, to see that it is a model or a vector, as the flag takes it: an expression may have a meaning with
+/// the other too.
+///
+/// # Errors
+///
+/// [`Refusal::OtherKind`], and whatever opening it can say.
+pub(crate) fn require_kind(
+    flag: &'static str,
+    reference: &Reference,
+    expected: CheckpointKind,
+    printer: &Printer,
+) -> anyhow::Result<()> {
+    let found = Checkpoint::open(reference, &library(printer))?.kind();
+    if found == expected {
+        return Ok(());
+    }
+    let reference = reference.to_string();
+    Err(Refusal::OtherKind {
+        flag,
+        reference,
+        found,
+    }
+    .into())
 }
 
 /// What an argument EXPR says.
@@ -180,7 +221,7 @@ pub(crate) fn model_plan(
     purpose: &'static str,
     printer: &Printer,
 ) -> anyhow::Result<Plan> {
-    let bindings = self::bindings(bindings)?;
+    let bindings = self::bindings(bindings, &[expression], printer)?;
     let options = PlanOptions::default();
     model_plan_with(expression, &bindings, purpose, &options, printer)
 }

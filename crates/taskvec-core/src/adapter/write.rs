@@ -12,7 +12,7 @@ use super::read::PREFIX;
 use super::{CONFIG_FILE, WEIGHTS_FILE};
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
-use crate::execute::{FloatFormat, file_record, provenance};
+use crate::execute::{FloatFormat, InputHashes, file_record, provenance};
 use crate::expression::Kind;
 use crate::output::{OutputDirectory, OutputOptions};
 use crate::plan::{Plan, PlannedTensor};
@@ -218,11 +218,12 @@ pub fn write_lora(
     let writer = directory.create_shard(WEIGHTS_FILE, &header)?;
 
     let total = forms.len() + left_out.len();
+    let hashes = InputHashes::default();
     let mut squared_norm = 0.0;
     let mut modules = Vec::with_capacity(forms.len());
     for (index, (name, form)) in forms.iter().enumerate() {
         progress(index, total);
-        let (values, norm) = load(plan, name, options)?;
+        let (values, norm) = load(plan, name, &hashes, options)?;
         let shape = matrix_shape(&plan.tensors()[*name]);
         let matrix = Matrix {
             values: &values,
@@ -251,7 +252,7 @@ pub fn write_lora(
     let mut others = Vec::with_capacity(left_out.len());
     for (index, (name, reason)) in left_out.into_iter().enumerate() {
         progress(forms.len() + index, total);
-        let (_, norm) = load(plan, name, options)?;
+        let (_, norm) = load(plan, name, &hashes, options)?;
         squared_norm += norm;
         others.push(LeftOut {
             tensor: name.to_owned(),
@@ -266,6 +267,7 @@ pub fn write_lora(
     let config = config(plan, &forms, options);
     directory.put_file(CONFIG_FILE, &config)?;
     let mut record = provenance(plan);
+    hashes.record(plan, &mut record);
     record.dtype = Some(options.dtype);
     let flag = json!({"rank": rank, "embeddings": options.embeddings, "seed": options.seed});
     record.flags.insert(LORA_FLAG.to_owned(), flag);
@@ -276,6 +278,7 @@ pub fn write_lora(
             bytes: header.file_bytes(),
             header_sha256: Some(crate::content_hash::ContentHash::of(header.json())),
             sha256: Some(writer.content_hash()?),
+            xxh3: None,
         },
     ];
     drop(writer);
@@ -380,14 +383,19 @@ fn narrowed(numbers: &[f64], format: FloatFormat) -> Vec<u8> {
 }
 
 /// A tensor's change, and the sum of its squares.
-fn load(plan: &Plan, name: &str, options: &LoraOptions<'_>) -> Result<(Vec<f32>, f64)> {
+fn load(
+    plan: &Plan,
+    name: &str,
+    hashes: &InputHashes,
+    options: &LoraOptions<'_>,
+) -> Result<(Vec<f32>, f64)> {
     if options
         .cancelled
         .is_some_and(|flag| flag.load(Ordering::Relaxed))
     {
         return Err(Error::Cancelled);
     }
-    let values = plan.load(name)?;
+    let values = plan.load_hashed(name, hashes)?;
     let norm: f64 = values.iter().map(|value| f64::from(*value).powi(2)).sum();
     if norm.is_finite() {
         Ok((values, norm))

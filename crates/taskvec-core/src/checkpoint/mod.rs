@@ -18,6 +18,7 @@ mod side_file;
 pub(crate) mod sparse;
 mod storage;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
@@ -34,7 +35,7 @@ pub(crate) use index::is_plain_file_name;
 pub use index::{IndexError, encode_index};
 use layers::Layered;
 pub(crate) use layers::{LayerMap, stands_before_layers};
-pub(crate) use open::fetch_needed;
+pub(crate) use open::{fetch_needed, near_siblings};
 use rows::Fitted;
 pub(crate) use rows::Rows;
 pub use side_file::SideFile;
@@ -51,6 +52,12 @@ use crate::safetensors::{Location, TensorInfo};
 
 /// Header metadata key whose value, `model` or `vector`, says what a file holds.
 pub const KIND_KEY: &str = "taskvec_kind";
+
+/// Header metadata key of a vector whose value is `part` where tensors that it does not have are zero in it, as in the adapters
+/// that it was made of.
+pub const COVERAGE_KEY: &str = "taskvec_covers";
+/// See [`COVERAGE_KEY`].
+pub(crate) const COVERS_PART: &str = "part";
 
 /// What a checkpoint's tensors are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -124,6 +131,16 @@ struct WeightFile {
     storage: Storage,
 }
 
+/// Tells the content of one tensor apart from that of others, whatever views of its checkpoint there are.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct ContentKey {
+    /// Addresses of what was opened, and of the rows that it was given.
+    opened: usize,
+    fitted: usize,
+    /// On disk.
+    name: String,
+}
+
 /// One weight file of a checkpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shard<'a> {
@@ -164,9 +181,12 @@ impl Checkpoint {
         self.opened.kind
     }
 
-    /// Whether a tensor that it lacks counts as zero: an adapter holds only what it changes.
+    /// Whether a tensor that it lacks counts as zero: an adapter holds only what it changes, and so does a vector that was
+    /// made of adapters alone.
     pub fn covers_part(&self) -> bool {
-        self.opened.adapter.is_some()
+        let coverage = self.opened.metadata.get(COVERAGE_KEY);
+        let is_part = coverage.is_some_and(|coverage| coverage == COVERS_PART);
+        self.opened.adapter.is_some() || (self.kind() == CheckpointKind::Vector && is_part)
     }
 
     /// The reference as printed, for messages.
@@ -332,6 +352,25 @@ impl Checkpoint {
             && self.layer_map() == other.layer_map()
     }
 
+    /// The name that a tensor has on disk.
+    pub(crate) fn stored_name<'a>(&self, name: &'a str) -> Cow<'a, str> {
+        match self.layer_map().and_then(|map| map.own_name(name)) {
+            Some(own) => Cow::Owned(own),
+            None => Cow::Borrowed(name),
+        }
+    }
+
+    /// What has the same bytes under the same key, for as long as this checkpoint lives.
+    pub(crate) fn content_key(&self, name: &str) -> ContentKey {
+        let name = self.stored_name(name).into_owned();
+        let fitted = self.fitted.as_ref().filter(|fitted| fitted.changes(&name));
+        ContentKey {
+            opened: Arc::as_ptr(&self.opened).addr(),
+            fitted: fitted.map_or(0, |fitted| Arc::as_ptr(fitted).addr()),
+            name,
+        }
+    }
+
     /// The files that belong to the model whatever its weights: config, tokenizer, chat template, licence.
     ///
     /// None for a bare file.
@@ -358,9 +397,21 @@ impl Checkpoint {
                 name: file.name.clone(),
                 bytes: file.storage.bytes,
                 header_sha256: file.header_sha256,
-                sha256: None,
+                // An adapter's config is all header.
+                sha256: (file.data_begin == 0).then_some(file.header_sha256),
+                read: None,
             })
             .collect()
+    }
+
+    /// How many tensors weight file number `index` has.
+    pub(crate) fn tensors_in(&self, index: usize) -> usize {
+        self.opened.files[index].order.len()
+    }
+
+    /// The SHA-256 of weight file number `index` by which the Hub's cache names it, where it lies in one.
+    pub(crate) fn hub_sha256(&self, index: usize) -> Option<ContentHash> {
+        self.opened.files[index].storage.hub_sha256()
     }
 
     /// Hashes every weight file, which reads all of it; `on_bytes` is told of each piece read.

@@ -74,7 +74,7 @@ fn is_absence(kind: std::io::ErrorKind) -> bool {
 }
 
 /// Paths beside `path` with a name near its own.
-fn near_siblings(path: &Path) -> Vec<String> {
+pub(crate) fn near_siblings(path: &Path) -> Vec<String> {
     let Some(wanted) = path.file_name().and_then(|name| name.to_str()) else {
         return Vec::new();
     };

@@ -52,6 +52,11 @@ impl Checkpoint {
 }
 
 impl Fitted {
+    /// Whether a tensor has other rows than are stored.
+    pub(super) fn changes(&self, name: &str) -> bool {
+        self.rest.contains_key(name)
+    }
+
     /// Fills `buffer` as [`Checkpoint::read_at`] does, with `read` for what is the checkpoint's own. False where the tensor
     /// is as it is stored.
     pub(super) fn read_at(

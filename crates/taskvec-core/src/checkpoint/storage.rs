@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::embedded::EmbeddedDirectory;
+use crate::content_hash::ContentHash;
 use crate::error::{Error, Result};
 
 /// An open file whose length and time of change are those at opening.
@@ -80,6 +81,15 @@ impl Storage {
             }
             outcome => outcome.map_err(Error::io("read", &self.path)),
         }
+    }
+
+    /// The SHA-256 of the whole file by which the Hub's cache names it: a large file there is a link to
+    /// `blobs/SHA-256`. Whoever fetched it compared the two; nobody does here.
+    pub(super) fn hub_sha256(&self) -> Option<ContentHash> {
+        let target = fs::read_link(&self.path).ok()?;
+        let is_blob = target.parent()?.file_name()? == "blobs";
+        let name = target.file_name()?.to_str()?;
+        is_blob.then(|| ContentHash::parse(name)).flatten()
     }
 
     /// Checks that length and time of change are those at opening.

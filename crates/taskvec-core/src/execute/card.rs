@@ -122,6 +122,7 @@ mod tests {
                     bytes: 12,
                     header_sha256: ContentHash::of(b""),
                     sha256: None,
+                    read: None,
                 }],
             }],
             aliases: BTreeMap::new(),

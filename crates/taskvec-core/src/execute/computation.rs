@@ -1,23 +1,32 @@
 //! One tensor's formula made ready to run on ranges of elements.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::compile::{Combination, Compiler, Needs, PreparedStep, TensorInput};
 use super::float::FloatFormat;
-use super::linear::{LinearKernel, Tally};
+use super::linear::Tally;
 use super::singles;
 use crate::checkpoint::Checkpoint;
-use crate::coefficient::Coefficient;
 use crate::error::Result;
-use crate::method::{Extent, OperandBlock, StreamingMethod, TensorContext};
+use crate::method::{Extent, OperandBlock, TensorContext};
 use crate::plan::{Operand, Plan, TensorFormula, Terms};
 
 /// A value that is wanted of a tensor: a sum over its operands, rounded to a format.
 pub(crate) struct Root<'a> {
     pub(crate) terms: &'a Terms<Operand>,
     pub(crate) format: FloatFormat,
+}
+
+/// What a range of elements is made of and came out as.
+pub(crate) struct Emitted<'w> {
+    /// Stored bytes of each root.
+    pub(crate) outputs: Vec<&'w [u8]>,
+    /// What is not finite in each root.
+    pub(crate) tallies: Vec<Tally>,
+    /// Stored bytes of each of [`Computation::inputs`], behind the place of the first in the tensor.
+    pub(crate) inputs: Vec<(u64, &'w [u8])>,
 }
 
 /// Elements that are gathered together where a method sees a whole tensor.
@@ -41,37 +50,6 @@ pub(crate) struct Computation {
     everything: Needs,
 }
 
-struct TensorInput {
-    checkpoint: Checkpoint,
-    format: FloatFormat,
-}
-
-struct PreparedStep {
-    text: Arc<str>,
-    method: Arc<dyn StreamingMethod>,
-    operands: Vec<Combination>,
-    /// What must be at hand before the operands can be computed.
-    needs: Needs,
-}
-
-/// Inputs and steps, each in ascending order.
-#[derive(Default, Clone)]
-struct Needs {
-    inputs: BTreeSet<usize>,
-    steps: BTreeSet<usize>,
-}
-
-struct Combination {
-    operands: Vec<Operand>,
-    coefficients: Vec<Coefficient>,
-    kernel: LinearKernel,
-    format: FloatFormat,
-    /// The input that it is, as it is stored.
-    as_stored: Option<usize>,
-    /// The step whose result it is.
-    as_computed: Option<usize>,
-}
-
 /// Which of the elements at hand are wanted.
 #[derive(Clone)]
 struct Window {
@@ -93,13 +71,6 @@ impl Window {
             wanted: self.wanted.start + range.start..self.wanted.start + range.end,
         }
     }
-}
-
-/// What the formulas of a tensor are compiled into.
-struct Compiler<'a> {
-    name: &'a str,
-    inputs: Vec<TensorInput>,
-    steps: Vec<PreparedStep>,
 }
 
 /// Buffers of one thread, reused from chunk to chunk.
@@ -167,6 +138,17 @@ impl Computation {
             roots,
             everything,
         }
+    }
+
+    /// The tensor's name, in the plans and in the inputs.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What is read to compute the roots.
+    pub(crate) fn inputs(&self) -> impl Iterator<Item = &Checkpoint> {
+        let inputs = self.everything.inputs.iter();
+        inputs.map(|input| &self.inputs[*input].checkpoint)
     }
 
     pub(crate) fn elements(&self) -> u64 {
@@ -325,14 +307,14 @@ impl Computation {
         self.steps[step].method.merge(pass, total, partial);
     }
 
-    /// The roots on one range of elements, as stored bytes, and what is not finite in each.
+    /// The roots on one range of elements.
     pub(crate) fn emit<'w>(
         &self,
         offset: u64,
         count: usize,
         known: &Known,
         workspace: &'w mut Workspace,
-    ) -> Result<(Vec<&'w [u8]>, Vec<Tally>)> {
+    ) -> Result<Emitted<'w>> {
         let window = self.gather(&self.everything, offset, count, known, workspace)?;
         let mut outputs = std::mem::take(&mut workspace.outputs);
         outputs.resize_with(self.roots.len().max(outputs.len()), Vec::new);
@@ -350,7 +332,16 @@ impl Computation {
             Some(input) => window.of(&workspace.inputs[input]),
             None => output.as_slice(),
         });
-        Ok((outputs.collect(), tallies))
+        let inputs = self.everything.inputs.iter().map(|input| {
+            let bytes = window.of(&workspace.inputs[*input]);
+            let size = self.inputs[*input].format.size_bytes() as u64;
+            (offset * size, bytes)
+        });
+        Ok(Emitted {
+            outputs: outputs.collect(),
+            tallies,
+            inputs: inputs.collect(),
+        })
     }
 
     /// The input that a root is as it stands, where nobody wants it counted.
@@ -460,136 +451,7 @@ impl PreparedStep {
     }
 }
 
-impl Compiler<'_> {
-    /// Adds the steps of a formula, save those that are there already, and returns the place of each.
-    fn steps(&mut self, plan: &Plan, formula: &TensorFormula) -> Vec<usize> {
-        let mut places = Vec::with_capacity(formula.steps.len());
-        for step in &formula.steps {
-            let operands: Vec<Combination> = step
-                .operands
-                .iter()
-                .map(|terms| self.combination(plan, &places, terms, FloatFormat::F32))
-                .collect();
-            let known = self.steps.iter().position(|known| {
-                known.text == step.text
-                    && known.operands.len() == operands.len()
-                    && known
-                        .operands
-                        .iter()
-                        .zip(&operands)
-                        .all(|(one, two)| one.is_equal(two))
-            });
-            places.push(known.unwrap_or(self.steps.len()));
-            if known.is_none() {
-                let needs = Needs::of(&operands, &self.steps);
-                self.steps.push(PreparedStep {
-                    text: Arc::clone(&step.text),
-                    method: Arc::clone(&step.method),
-                    operands,
-                    needs,
-                });
-            }
-        }
-        places
-    }
-
-    /// Prepares a sum over a plan's inputs and over steps whose `places` are known.
-    fn combination(
-        &mut self,
-        plan: &Plan,
-        places: &[usize],
-        terms: &Terms<Operand>,
-        format: FloatFormat,
-    ) -> Combination {
-        let mut operands = Vec::with_capacity(terms.len());
-        let mut typed: Vec<(Coefficient, FloatFormat)> = Vec::with_capacity(terms.len());
-        for (operand, coefficient) in terms.iter() {
-            let (operand, format) = match operand {
-                Operand::Step(step) => (Operand::Step(places[step]), FloatFormat::F32),
-                Operand::Input(input) => {
-                    let place = self.input(&plan.view(input).checkpoint);
-                    (Operand::Input(place), self.inputs[place].format)
-                }
-            };
-            operands.push(operand);
-            typed.push((coefficient.clone(), format));
-        }
-        let as_stored = match (operands.as_slice(), typed.as_slice()) {
-            ([Operand::Input(place)], [(coefficient, stored)])
-                if coefficient.is_one() && *stored == format =>
-            {
-                Some(*place)
-            }
-            _ => None,
-        };
-        let as_computed = match (operands.as_slice(), typed.as_slice()) {
-            ([Operand::Step(place)], [(coefficient, stored)])
-                if coefficient.is_one() && *stored == format =>
-            {
-                Some(*place)
-            }
-            _ => None,
-        };
-        Combination {
-            operands,
-            as_stored,
-            as_computed,
-            kernel: LinearKernel::new(&typed, format),
-            coefficients: typed
-                .into_iter()
-                .map(|(coefficient, _)| coefficient)
-                .collect(),
-            format,
-        }
-    }
-
-    fn input(&mut self, checkpoint: &Checkpoint) -> usize {
-        let known = self
-            .inputs
-            .iter()
-            .position(|known| known.checkpoint.is(checkpoint));
-        known.unwrap_or_else(|| {
-            // Plans lower to inputs only where they have the tensor in such a format.
-            let dtype = checkpoint.tensors().get(self.name).map(|info| info.dtype);
-            self.inputs.push(TensorInput {
-                checkpoint: checkpoint.clone(),
-                format: dtype.and_then(FloatFormat::of).unwrap_or(FloatFormat::F32),
-            });
-            self.inputs.len() - 1
-        })
-    }
-}
-
-impl Needs {
-    /// What combinations need, directly or through the steps before them.
-    fn of(combinations: &[Combination], steps: &[PreparedStep]) -> Self {
-        let mut needs = Self::default();
-        for operand in combinations
-            .iter()
-            .flat_map(|combination| &combination.operands)
-        {
-            match operand {
-                Operand::Input(input) => {
-                    needs.inputs.insert(*input);
-                }
-                Operand::Step(step) => {
-                    needs.steps.insert(*step);
-                    needs.steps.extend(&steps[*step].needs.steps);
-                    needs.inputs.extend(&steps[*step].needs.inputs);
-                }
-            }
-        }
-        needs
-    }
-}
-
 impl Combination {
-    fn is_equal(&self, other: &Self) -> bool {
-        self.operands == other.operands
-            && self.coefficients == other.coefficients
-            && self.format == other.format
-    }
-
     fn evaluate(
         &self,
         workspace: &Workspace,

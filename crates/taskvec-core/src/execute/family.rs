@@ -5,9 +5,9 @@ use std::ops::Range;
 
 use super::computation::{Computation, Root};
 use super::float::FloatFormat;
+use super::job::{Consumer, Job, Part, Survey, Surveyed};
 use super::layout::Form;
 use super::pending::Pending;
-use super::run::{Consumer, Job, Part, Survey, Surveyed};
 use crate::checkpoint::Checkpoint;
 use crate::error::Result;
 use crate::plan::{Plan, Production, TensorFormula};
@@ -221,8 +221,15 @@ impl Consumer for Family<'_> {
             let index = index.min(part.outputs.len() - 1);
             let output = &self.outputs[target.output];
             output.count(name, part.tallies[index]);
-            let place = (target.shard, *name);
-            output.write_at(place, &target.form, unit * target.size, part.outputs[index])?;
+            let tensor = (target.shard, *name);
+            let offset = unit * target.size;
+            output.write_at(
+                target.place,
+                tensor,
+                &target.form,
+                offset,
+                part.outputs[index],
+            )?;
         }
         Ok(())
     }

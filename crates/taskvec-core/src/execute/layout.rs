@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use super::sparse::SparseForm;
-use crate::checkpoint::{CheckpointKind, KIND_KEY, sparse};
+use crate::checkpoint::{COVERAGE_KEY, COVERS_PART, CheckpointKind, KIND_KEY, sparse};
 use crate::dtype::Dtype;
 use crate::expression::Kind;
 use crate::plan::{Plan, PlannedTensor};
@@ -140,8 +140,12 @@ fn metadata(plan: &Plan) -> BTreeMap<String, String> {
     if plan.kind() == Kind::Model {
         metadata.extend(plan.layout().metadata().clone());
         metadata.remove(KIND_KEY);
+        metadata.remove(COVERAGE_KEY);
     } else {
         metadata.insert(KIND_KEY.to_owned(), kind(plan).name().to_owned());
+        if plan.covers_part() {
+            metadata.insert(COVERAGE_KEY.to_owned(), COVERS_PART.to_owned());
+        }
     }
     // The template's own record is not that of the result.
     metadata.remove(PROVENANCE_FILE);

@@ -8,7 +8,9 @@ use super::block::widen;
 use super::computation::Computation;
 use super::family::job;
 use super::float::FloatFormat;
-use super::run::{Chunk, Consumer, Job, Part, RunOptions, run};
+use super::input_hashes::InputHashes;
+use super::job::{Chunk, Consumer, Job, Part, RunOptions};
+use super::run::run;
 use crate::error::{Error, Result};
 use crate::plan::Plan;
 
@@ -21,7 +23,13 @@ impl Plan {
     ///
     /// When the result has no such tensor, when the tensor is not of floating-point numbers, or when reading fails.
     pub fn load(&self, name: &str) -> Result<Vec<f32>> {
-        let mut tensors = self.load_named(&[name])?;
+        let mut tensors = self.load_named(&[name], None)?;
+        Ok(tensors.pop().unwrap_or_default())
+    }
+
+    /// As [`Plan::load`], and hashes what is read for it.
+    pub(crate) fn load_hashed(&self, name: &str, hashes: &InputHashes) -> Result<Vec<f32>> {
+        let mut tensors = self.load_named(&[name], Some(hashes))?;
         Ok(tensors.pop().unwrap_or_default())
     }
 
@@ -36,11 +44,11 @@ impl Plan {
             .into_iter()
             .filter(|name| FloatFormat::of(self.tensors()[*name].dtype).is_some())
             .collect();
-        let loaded = self.load_named(&names)?;
+        let loaded = self.load_named(&names, None)?;
         Ok(names.into_iter().map(str::to_owned).zip(loaded).collect())
     }
 
-    fn load_named(&self, names: &[&str]) -> Result<Vec<Vec<f32>>> {
+    fn load_named(&self, names: &[&str], hashes: Option<&InputHashes>) -> Result<Vec<Vec<f32>>> {
         let mut tensors = Vec::with_capacity(names.len());
         for &name in names {
             let tensor = self
@@ -56,7 +64,8 @@ impl Plan {
             })?;
             tensors.push(Loaded::new(tensor.element_count(), format));
         }
-        fill(tensors, &|index| job(names[index], &[(self, None)]), None)
+        let job = |index: usize| job(names[index], &[(self, None)]);
+        fill(tensors, &job, None, hashes)
     }
 }
 
@@ -72,13 +81,15 @@ pub(crate) fn load_computed(
         computation: computation(),
         surveys: Vec::new(),
     };
-    Ok(fill(vec![tensor], &job, threads)?.pop().unwrap_or_default())
+    let mut loaded = fill(vec![tensor], &job, threads, None)?;
+    Ok(loaded.pop().unwrap_or_default())
 }
 
 fn fill(
     tensors: Vec<Loaded>,
     job: &(dyn Fn(usize) -> Job + Sync),
     threads: Option<NonZeroUsize>,
+    hashes: Option<&InputHashes>,
 ) -> Result<Vec<Vec<f32>>> {
     let options = RunOptions {
         threads,
@@ -86,6 +97,7 @@ fn fill(
         cancelled: None,
         progress: &|_| {},
         bytes_total: 0,
+        hashes,
     };
     run(
         std::slice::from_ref(&(0..tensors.len())),

@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::card::{CARD, model_card};
 use super::config_dtype::with_dtype;
+use super::input_hashes::InputHashes;
 use super::layout::{Form, Place, ShardLayout, kind, lay_out_file, lay_out_shards, places};
 use super::linear::Tally;
 use super::ordered::Ordered;
@@ -20,6 +21,7 @@ use crate::safetensors::HeaderError;
 use crate::statistics::{
     MeasuredChange, Rounding, RoundingEstimate, SampledBlock, Sampling, Storage,
 };
+use crate::xxh3::{TensorHasher, Xxh3};
 
 /// Where the rounding of a result is looked at: at one block in 64 of a large model. Blocks of a few thousand elements
 /// are read as fast as a whole chunk, and short enough that small tensors are cut as well.
@@ -60,7 +62,8 @@ impl<'a> Draft<'a> {
             .extension()
             .is_some_and(|extension| extension == "safetensors");
         let shards = if is_file {
-            let longest = record::at_its_longest(&provenance, options.hash, !measured.is_empty());
+            let is_rounded = !measured.is_empty();
+            let longest = record::at_its_longest(plan, &provenance, options.hash, is_rounded);
             lay_out_file(plan, options.storage, &longest, 0).map(|shard| vec![shard])
         } else {
             lay_out_shards(plan, options.storage)
@@ -116,15 +119,19 @@ impl<'a> Draft<'a> {
             Output::File(_) => Vec::new(),
             Output::Directory(_) => self.shards.iter().map(record::shard_record).collect(),
         };
-        let tensors: usize = self.shards.iter().map(|shard| shard.tensors.len()).sum();
+        let names = self.shards.iter().flat_map(|shard| &shard.tensors);
+        let hashers: Vec<TensorHasher> = names
+            .map(|name| TensorHasher::new(self.plan.tensors()[name].byte_len()))
+            .collect();
         Ok(Pending {
+            roundings: hashers.iter().map(|_| Mutex::default()).collect(),
             draft: self,
             output,
             writers,
             outputs,
             side_files,
             not_finite: Mutex::default(),
-            roundings: (0..tensors).map(|_| Mutex::default()).collect(),
+            hashers,
         })
     }
 }
@@ -155,6 +162,8 @@ pub(super) struct Pending<'a> {
     not_finite: Mutex<BTreeMap<String, Tally>>,
     /// Of each place, what was found in the blocks that were looked at.
     roundings: Vec<Mutex<PlaceRounding>>,
+    /// Of each place, the hash of what is written there.
+    hashers: Vec<TensorHasher>,
 }
 
 impl Pending<'_> {
@@ -166,12 +175,17 @@ impl Pending<'_> {
     /// Takes a tensor's bytes from `byte_offset` on.
     pub(super) fn write_at(
         &self,
+        place: usize,
         (shard, name): (usize, &str),
         form: &Form<'_>,
         byte_offset: u64,
         bytes: &[u8],
     ) -> Result<()> {
         let writer = &self.writers[shard];
+        // A single file has no record beside it that could hold its hash.
+        if !self.outputs.is_empty() {
+            self.hashers[place].take(byte_offset, bytes);
+        }
         match form {
             Form::Dense { offset } => writer.write_at(offset + byte_offset, bytes),
             Form::Sparse(sparse) => sparse.write(name, byte_offset, bytes, writer),
@@ -226,6 +240,23 @@ impl Pending<'_> {
     pub(super) fn take_not_finite(&mut self) -> BTreeMap<String, Tally> {
         let found = self.not_finite.get_mut();
         std::mem::take(found.unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Records what is known after everything was read and computed.
+    pub(super) fn record(&mut self, rounding: Option<&RoundingEstimate>, hashes: &InputHashes) {
+        let draft = &mut self.draft;
+        draft.provenance.rounding = rounding.and_then(record::rounding_record);
+        hashes.record(draft.plan, &mut draft.provenance);
+        let mut hashers = self.hashers.iter();
+        for (shard, output) in draft.shards.iter().zip(&mut self.outputs) {
+            let of_shard: Vec<_> = hashers.by_ref().take(shard.tensors.len()).collect();
+            let names = shard.tensors.iter().map(String::as_str);
+            let hashes: Option<BTreeMap<&str, Xxh3>> = names
+                .zip(of_shard)
+                .map(|(name, hasher)| Some((name, hasher.finish()?)))
+                .collect();
+            output.xxh3 = hashes.map(|hashes| Xxh3::of_tensors(&hashes));
+        }
     }
 
     pub(super) fn weights_to_hash(&mut self) -> ToHash<'_> {

@@ -5,8 +5,9 @@ use std::sync::atomic::Ordering;
 
 use super::computation::{Computation, Root};
 use super::float::FloatFormat;
+use super::job::{Chunk, Consumer, Job, Part, Progress, RunOptions, Survey, Surveyed};
 use super::record::side_by_side;
-use super::run::{Chunk, Consumer, Job, Part, Progress, RunOptions, Survey, Surveyed, run};
+use super::run::run;
 use crate::checkpoint::Checkpoint;
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
@@ -117,6 +118,7 @@ pub(crate) fn recompute(
         cancelled: options.cancelled,
         progress,
         bytes_total: computed.iter().map(byte_len).sum(),
+        hashes: None,
     };
     run(
         std::slice::from_ref(&(0..computed.len())),

@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
+use super::input_hashes::record_lengths;
 use super::layout::{ShardLayout, kind};
 use crate::checkpoint::Checkpoint;
 use crate::content_hash::ContentHash;
@@ -31,8 +32,14 @@ pub(crate) fn provenance(plan: &Plan) -> Provenance {
 }
 
 /// The same record with everything that may still come, each at its longest.
-pub(super) fn at_its_longest(record: &Provenance, hashed: bool, rounded: bool) -> Provenance {
+pub(super) fn at_its_longest(
+    plan: &Plan,
+    record: &Provenance,
+    hashed: bool,
+    rounded: bool,
+) -> Provenance {
     let mut longest = record.clone();
+    record_lengths(plan, &mut longest);
     if hashed {
         let files = longest.inputs.iter_mut().flat_map(|input| &mut input.files);
         files.for_each(|file| file.sha256 = Some(ContentHash::of(&[])));
@@ -66,6 +73,7 @@ pub(super) fn shard_record(shard: &ShardLayout) -> OutputRecord {
         bytes: shard.header.file_bytes(),
         header_sha256: Some(ContentHash::of(shard.header.json())),
         sha256: None,
+        xxh3: None,
     }
 }
 
@@ -76,6 +84,7 @@ pub(crate) fn file_record(name: &str, bytes: &[u8]) -> OutputRecord {
         bytes: bytes.len() as u64,
         header_sha256: None,
         sha256: Some(ContentHash::of(bytes)),
+        xxh3: None,
     }
 }
 

@@ -7,14 +7,13 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use super::computation::{Computation, Known, Workspace};
-use super::float::FloatFormat;
+use super::computation::{Computation, Emitted, Known, Workspace};
+use super::job::{Chunk, Consumer, Job, Part, Progress, RunOptions, Survey, Surveyed};
 use super::linear::Tally;
 use super::ordered::Ordered;
-use crate::checkpoint::Checkpoint;
 use crate::error::{Error, Result};
 use crate::method::Extent;
-use crate::statistics::SampledBlock;
+use crate::xxh3::TensorHasher;
 
 /// Elements of a block that a method observes. Fixed, because sums over a block depend on its borders.
 const OBSERVED_ELEMENTS: u64 = 1 << 14;
@@ -31,108 +30,6 @@ const SMALLEST_BUFFER_BYTES: usize = 16 << 10;
 const ALL_BUFFERS_BYTES: usize = 32 << 20;
 /// Output between two reports of progress.
 const REPORTED_BYTES: u64 = 4 << 20;
-
-/// How far a run has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Progress {
-    /// Bytes of the result that are done.
-    pub bytes_done: u64,
-    /// Bytes of the whole result.
-    pub bytes_total: u64,
-}
-
-/// How a run is made.
-pub(crate) struct RunOptions<'a> {
-    /// Threads; all cores when none is given.
-    pub(crate) threads: Option<NonZeroUsize>,
-    pub(crate) chunk: Chunk,
-    pub(crate) cancelled: Option<&'a AtomicBool>,
-    pub(crate) progress: &'a (dyn Fn(Progress) + Sync),
-    pub(crate) bytes_total: u64,
-}
-
-/// How large a unit of output is.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Chunk {
-    /// Chosen here.
-    Automatic,
-    /// At most so many bytes in each buffer.
-    Bytes(NonZeroUsize),
-    /// So many elements, for consumers whose results depend on borders.
-    Elements(u64),
-}
-
-/// What is to be done for one tensor.
-pub(crate) enum Job {
-    /// Bytes passed on as they are; counted when their format is known.
-    Copy {
-        checkpoint: Checkpoint,
-        name: String,
-        bytes: u64,
-        format: Option<FloatFormat>,
-    },
-    Compute {
-        computation: Computation,
-        /// What is looked at in passing.
-        surveys: Vec<Survey>,
-    },
-    /// Nothing but what is looked at.
-    Survey(Survey),
-}
-
-/// Values that are computed on some blocks of a tensor only.
-pub(crate) struct Survey {
-    /// Of the same formula as what it is a survey of, so that passes over the tensor are made once for both.
-    pub(crate) computation: Computation,
-    /// In the tensor's order.
-    pub(crate) blocks: Vec<SampledBlock>,
-}
-
-/// Which block of a survey it is.
-pub(crate) struct Surveyed {
-    /// The survey's number among those of the job.
-    pub(crate) survey: usize,
-    /// Its number among the survey's blocks.
-    pub(crate) index: u64,
-    pub(crate) block: SampledBlock,
-}
-
-impl Job {
-    /// What makes passes over the tensor; none for a copy.
-    fn computation(&self) -> Option<&Computation> {
-        match self {
-            Self::Copy { .. } => None,
-            Self::Compute { computation, .. } | Self::Survey(Survey { computation, .. }) => {
-                Some(computation)
-            }
-        }
-    }
-}
-
-/// A piece of a result.
-pub(crate) struct Part<'a> {
-    /// Where in the tensor it belongs, in bytes of the first output.
-    pub(crate) byte_offset: u64,
-    /// Stored bytes of each root on the same elements.
-    pub(crate) outputs: &'a [&'a [u8]],
-    /// What is not finite in each output.
-    pub(crate) tallies: &'a [Tally],
-}
-
-/// Where results go. Parts come from several threads in any order.
-pub(crate) trait Consumer: Sync {
-    fn consume(&self, tensor: usize, part: Part<'_>) -> Result<()>;
-
-    /// How often the bytes of the first output count as progress.
-    fn copies(&self, _tensor: usize) -> u64 {
-        1
-    }
-
-    /// Takes the stored bytes of a survey's roots on a block, which comes whole whatever a chunk is.
-    fn survey(&self, _tensor: usize, _block: Surveyed, _outputs: &[&[u8]]) -> Result<()> {
-        Ok(())
-    }
-}
 
 /// Makes the jobs that the lanes name and gives their results to `consumer`.
 ///
@@ -222,6 +119,8 @@ struct Cursor {
 struct TensorRun {
     index: usize,
     job: Job,
+    /// Of each input that its output is made from; none for one that another tensor's run hashes.
+    hashers: Vec<Option<Arc<TensorHasher>>>,
     stages: Vec<(usize, usize)>,
     /// Of each stage, how many elements make a block.
     observed: Vec<u64>,
@@ -389,9 +288,23 @@ impl Run<'_> {
             total: None,
             known,
         };
+        let hashers = match (self.options.hashes, &job) {
+            (
+                Some(hashes),
+                Job::Copy {
+                    checkpoint, name, ..
+                },
+            ) => vec![hashes.claim(checkpoint, name)],
+            (Some(hashes), Job::Compute { computation, .. }) => computation
+                .inputs()
+                .map(|checkpoint| hashes.claim(checkpoint, computation.name()))
+                .collect(),
+            _ => Vec::new(),
+        };
         TensorRun {
             index,
             job,
+            hashers,
             stages,
             observed,
             length,
@@ -417,6 +330,7 @@ impl Run<'_> {
             } => {
                 copied.resize(unit.length, 0);
                 checkpoint.read_at(name, unit.at, copied)?;
+                tensor.hash([(unit.at, copied.as_slice())]);
                 let mut tally = Tally::default();
                 if let Some(format) = format {
                     tally.count_stored(*format, copied);
@@ -435,8 +349,12 @@ impl Run<'_> {
                 let Some(known) = self.reach(tensor, unit, computation, workspace)? else {
                     return Ok(());
                 };
-                let (outputs, tallies) =
-                    computation.emit(unit.at, unit.length, &known, workspace)?;
+                let Emitted {
+                    outputs,
+                    tallies,
+                    inputs,
+                } = computation.emit(unit.at, unit.length, &known, workspace)?;
+                tensor.hash(inputs);
                 let byte_offset = unit.at * computation.root_size() as u64;
                 let part = Part {
                     byte_offset,
@@ -500,17 +418,16 @@ impl Run<'_> {
         let end = unit.at + unit.length as u64;
         let blocks = survey.blocks.iter().enumerate().skip(first);
         for (index, block) in blocks.take_while(|(_, block)| block.begin < end) {
-            let (outputs, _) =
-                survey
-                    .computation
-                    .emit(block.begin, block.elements, known, workspace)?;
+            let emitted = survey
+                .computation
+                .emit(block.begin, block.elements, known, workspace)?;
             let surveyed = Surveyed {
                 survey: number,
                 index: index as u64,
                 block: *block,
             };
             self.consumer
-                .survey(unit.tensor.index, surveyed, &outputs)?;
+                .survey(unit.tensor.index, surveyed, &emitted.outputs)?;
         }
         Ok(())
     }
@@ -553,6 +470,15 @@ impl Run<'_> {
 }
 
 impl TensorRun {
+    /// Takes a unit's bytes of each input, behind the place of the first in the tensor.
+    fn hash<'w>(&self, inputs: impl IntoIterator<Item = (u64, &'w [u8])>) {
+        for (hasher, (offset, bytes)) in self.hashers.iter().zip(inputs) {
+            if let Some(hasher) = hasher {
+                hasher.take(offset, bytes);
+            }
+        }
+    }
+
     /// Accepts what a block returned; the last one completes the stage.
     fn gather(&self, computation: &Computation, block: u64, partial: Vec<f64>) {
         let mut gathered = lock(&self.gathered);

@@ -6,10 +6,12 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use super::family::{Family, lanes_and_tasks};
+use super::input_hashes::InputHashes;
+use super::job::{Chunk, Progress, RunOptions};
 use super::linear::Tally;
 use super::pending::{Draft, Pending};
 use super::record;
-use super::run::{Chunk, Progress, RunOptions, run};
+use super::run::run;
 use super::sparse::CHUNK_ELEMENTS;
 use crate::error::Result;
 use crate::plan::{Plan, PlannedTensor};
@@ -26,7 +28,8 @@ pub struct WriteOptions<'a> {
     pub overwrite: bool,
     /// Wait for the disk before the output appears, so that it survives a power failure.
     pub sync: bool,
-    /// Record the SHA-256 of every weight file, inputs and outputs, which reads each once more.
+    /// Record the SHA-256 of every weight file, inputs and outputs, which reads each once more. The content of what is read
+    /// and written is recorded as [`Xxh3`](crate::Xxh3) in any case.
     pub hash: bool,
     /// Store each matrix in the form, dense or sparse, in which [`smallest_storage`](crate::statistics::smallest_storage)
     /// of this expression found it smallest.
@@ -156,17 +159,19 @@ pub fn write_all(
         .map(|(draft, needed)| draft.create(needed, options))
         .collect::<Result<Vec<_>>>()?;
 
-    compute(&outputs, options, progress)?;
+    let hashes = InputHashes::default();
+    compute(&outputs, &hashes, options, progress)?;
     for output in &outputs {
         let mut inputs = output.draft.plan.inputs();
         inputs.try_for_each(|(_, checkpoint)| checkpoint.verify_unchanged())?;
     }
-    publish(outputs, options)
+    publish(outputs, &hashes, options)
 }
 
 /// Fills the weight files of all outputs.
 fn compute(
     outputs: &[Pending<'_>],
+    hashes: &InputHashes,
     options: &WriteOptions<'_>,
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Result<()> {
@@ -185,15 +190,20 @@ fn compute(
         cancelled: options.cancelled,
         progress,
         bytes_total: family.bytes_total(),
+        hashes: Some(hashes),
     };
     run(&lanes, &|index| family.job(index), &family, &run_options)
 }
 
 /// Records what is known now, and lets the outputs appear.
-fn publish(mut outputs: Vec<Pending<'_>>, options: &WriteOptions<'_>) -> Result<Vec<WriteReport>> {
+fn publish(
+    mut outputs: Vec<Pending<'_>>,
+    hashes: &InputHashes,
+    options: &WriteOptions<'_>,
+) -> Result<Vec<WriteReport>> {
     let roundings: Vec<Option<RoundingEstimate>> = outputs.iter().map(Pending::rounding).collect();
     for (output, rounding) in outputs.iter_mut().zip(&roundings) {
-        output.draft.provenance.rounding = rounding.as_ref().and_then(record::rounding_record);
+        output.record(rounding.as_ref(), hashes);
     }
     if options.hash {
         let mut files: Vec<_> = outputs.iter_mut().map(Pending::weights_to_hash).collect();

@@ -160,7 +160,7 @@ pub enum Problem {
     #[error("the expression is empty")]
     Empty,
     /// Nested deeper, or chained longer, than the limit.
-    #[error("the expression nests deeper than {limit} levels")]
+    #[error("the expression nests deeper, or chains more operators, than {limit} levels")]
     TooDeep {
         /// Levels allowed.
         limit: usize,
@@ -322,6 +322,9 @@ pub enum Problem {
         /// The tensor.
         tensor: String,
     },
+    /// A list over the depth of something that has none.
+    #[error("a list runs from the first layer to the last, and no tensor here is of a layer")]
+    ListWithoutLayers,
     /// A part of a scalar that is something else.
     #[error("{place} must be a number, and this is {found}")]
     NotANumber {
@@ -480,6 +483,13 @@ impl Problem {
             }
             Self::PatternMatchesNothing { example: Some(example), .. } => {
                 format!("patterns match whole parts between dots of names such as `{example}`")
+            }
+            Self::TooDeep { .. } => {
+                "cut a long sum into several: `(a + … + b) + (c + … + d)`; of many models `mean(a, b, …)` takes any number"
+                    .into()
+            }
+            Self::ListWithoutLayers => {
+                "write one number, or rules by name: `{\"mlp\": 0.5, else: 1}`".into()
             }
             Self::UnquotedPattern { pattern } => format!("write `\"{pattern}\": …`"),
             Self::TooLargeAtOnce { tensor, .. } | Self::NotAMatrix { tensor, .. } => {

@@ -11,6 +11,7 @@
 
 mod config;
 mod error;
+mod fields;
 mod method;
 mod setting;
 mod slices;
@@ -19,17 +20,19 @@ mod yaml;
 
 use std::cell::RefCell;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 
 pub use error::{ConfigError, ConfigProblem, Position};
 
-use crate::checkpoint::Library;
+use crate::checkpoint::{Library, near_siblings};
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::expression::Expression;
 use crate::plan::Bindings;
 use crate::reference::Reference;
-use config::{Config, Model, Slice, Source, TokenizerSource, invalid, unsupported};
+use config::{Config, Model, Slice, Source, TokenizerSource};
+use fields::{invalid, unsupported};
 use method::{Base, Input, Inputs, Method, levels};
 use setting::{Filters, Scope, Settings};
 use slices::Models;
@@ -48,27 +51,27 @@ pub struct Merge {
     pub notes: Vec<String>,
 }
 
-/// Whether an argument names a mergekit file rather than being an expression: it ends in `.yml` or `.yaml` and there is
-/// such a file.
+/// Whether an argument names a mergekit file rather than being an expression: it ends in `.yml` or `.yaml`, which no
+/// expression does.
 pub fn is_file(argument: &str) -> bool {
-    let path = Path::new(argument);
-    let is_yaml = path
+    Path::new(argument)
         .extension()
-        .is_some_and(|extension| extension == "yml" || extension == "yaml");
-    is_yaml && path.is_file()
+        .is_some_and(|extension| extension == "yml" || extension == "yaml")
 }
 
 /// Reads a mergekit file. Paths in it are relative to the current directory, as in mergekit.
 ///
 /// # Errors
 ///
-/// [`Error::Io`]; [`Error::Mergekit`] with the line at fault; and whatever opening the model can say whose config the
+/// [`Error::NotFound`], [`Error::Io`]; [`Error::Mergekit`] with the line at fault; and whatever opening the model can say whose config the
 /// result takes.
 pub fn read(path: &Path, library: &Library) -> Result<Merge> {
-    let text = fs::read_to_string(path).map_err(|source| Error::Io {
-        action: "read",
-        path: path.to_owned(),
-        source,
+    let text = fs::read_to_string(path).map_err(|source| match source.kind() {
+        ErrorKind::NotFound => Error::NotFound {
+            path: path.to_owned(),
+            near: near_siblings(path),
+        },
+        _ => Error::io("read", path)(source),
     })?;
     translate(&text, &path.display().to_string(), library)
 }

@@ -7,8 +7,8 @@
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 
-use super::config::{Fields, expected, invalid, unsupported};
 use super::error::Position;
+use super::fields::{Fields, expected, invalid, unsupported};
 use super::quotable;
 use super::yaml::{Fault, Key, Node, Value};
 use crate::coefficient::Coefficient;

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::config::{Config, Model, Slice, Source, invalid};
+use super::config::{Config, Model, Slice, Source};
 use super::error::ConfigProblem;
+use super::fields::invalid;
 use super::yaml::Fault;
 use crate::checkpoint::{Checkpoint, Library, stands_before_layers};
 use crate::error::Result;

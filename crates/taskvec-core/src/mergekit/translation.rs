@@ -2,7 +2,7 @@
 //!
 //! What is random, ranked or rotated is done by the functions of the same names; their pages say in what they differ.
 
-use super::config::{invalid, unsupported};
+use super::fields::{invalid, unsupported};
 use super::method::{Combined, Inputs, Kind, Method, Sparse};
 use super::setting::{Number, Scope, Settings, set_at};
 use super::yaml::Fault;

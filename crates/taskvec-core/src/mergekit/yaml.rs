@@ -60,6 +60,7 @@ impl Node {
                 let cut = if shown.len() < text.len() { "…" } else { "" };
                 format!("`{}{cut}`", shown.escape_debug())
             }
+            Value::Sequence(items) if items.is_empty() => "an empty list".to_owned(),
             Value::Sequence(_) => "a list".to_owned(),
             Value::Mapping(_) => "a mapping".to_owned(),
         }

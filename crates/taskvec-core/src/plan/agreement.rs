@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value};
 
 use super::PlanOptions;
-use super::elaborate::Elaboration;
+use super::elaboration::Elaboration;
 use super::input::Input;
 use super::mismatch::{Incompatible, Mismatch};
 use crate::checkpoint::{Checkpoint, CheckpointKind};

@@ -122,11 +122,7 @@ fn mismatches(first: &Plan, other: &Plan) -> Vec<Mismatch> {
 
 /// Whether what a plan does not have is zero in it.
 fn may_lack(plan: &Plan) -> bool {
-    let is_part = plan
-        .inputs
-        .iter()
-        .all(|input| input.checkpoint.covers_part());
-    plan.kind() == Kind::Vector && (is_part || plan.options.missing_as_zero)
+    plan.covers_part() || (plan.kind() == Kind::Vector && plan.options.missing_as_zero)
 }
 
 fn missing(tensor: &str, [present, absent]: [&str; 2], lacking: &Plan) -> Mismatch {

@@ -9,7 +9,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::elaborate::Elaboration;
+use super::elaboration::Elaboration;
 use crate::checkpoint::{Checkpoint, CheckpointKind, Rows};
 use crate::expression::Kind;
 use crate::safetensors::TensorInfo;

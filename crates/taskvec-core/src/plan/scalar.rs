@@ -122,7 +122,7 @@ impl Scalar {
         }
     }
 
-    /// Checks the patterns of its rules against the tensors there are: each is to match one.
+    /// Checks it against the tensors there are: each pattern of its rules is to match one, and a list runs over layers.
     pub(super) fn check<'a>(
         &self,
         names: &(impl Iterator<Item = &'a str> + Clone),
@@ -131,7 +131,13 @@ impl Scalar {
             return Ok(());
         };
         match varying.as_ref() {
-            Varying::List(_) => Ok(()),
+            Varying::List(_) => {
+                let mut layers = names.clone().filter_map(|name| Group::of(name).layer);
+                match layers.next() {
+                    Some(_) => Ok(()),
+                    None => Err(Problem::ListWithoutLayers),
+                }
+            }
             Varying::Negated(operand) => operand.check(names),
             Varying::Binary(_, left, right) => {
                 left.check(names)?;

@@ -227,6 +227,7 @@ pub fn inspect<'a>(
             .iter()
             .map(|tensor| tensor.first.elements * CHANGE.size_bytes() as u64)
             .sum(),
+        hashes: None,
     };
     let summary = Summary {
         tensors: &inspected,

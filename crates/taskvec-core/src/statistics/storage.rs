@@ -92,6 +92,7 @@ pub fn smallest_storage(
             cancelled: options.cancelled,
             progress,
             bytes_total: total * FloatFormat::F64.size_bytes() as u64,
+            hashes: None,
         },
     )?;
     let needs: Vec<Need> = needs

@@ -1,7 +1,7 @@
 use clap::Args;
 use taskvec_core::Dtype;
 
-use super::weights::{BindingArgs, RowArgs, ThreadArgs, dtype};
+use super::weights::{BindingArgs, FitArgs, ThreadArgs, dtype};
 
 /// Say what `write` would do, and what stands in its way
 #[derive(Debug, Args)]
@@ -25,7 +25,7 @@ pub(crate) struct CheckArgs {
     #[arg(long)]
     pub(crate) json: bool,
     #[command(flatten)]
-    pub(crate) rows: RowArgs,
+    pub(crate) fit: FitArgs,
     #[command(flatten)]
     pub(crate) bindings: BindingArgs,
     #[command(flatten)]

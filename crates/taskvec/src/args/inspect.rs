@@ -3,7 +3,7 @@ use std::num::NonZeroUsize;
 use clap::{Args, ValueEnum};
 use taskvec_core::Dtype;
 
-use super::weights::{BindingArgs, RowArgs, ThreadArgs, dtype};
+use super::weights::{BindingArgs, FitArgs, ThreadArgs, dtype};
 
 /// Measure what an expression stands for: norms, zeros, spectra; or compare two vectors
 #[derive(Debug, Args)]
@@ -28,9 +28,6 @@ pub(crate) struct InspectArgs {
     /// Measure what storing the result in this type would lose [default: what `write` would store]
     #[arg(long, value_name = "DTYPE", value_parser = dtype)]
     pub(crate) dtype: Option<Dtype>,
-    /// Let a tensor that a vector does not have count as zero in it
-    #[arg(long)]
-    pub(crate) missing_as_zero: bool,
     /// List the 16, or N, leading singular values of every matrix, its stable rank, and the energy that lower ranks keep
     #[arg(
         long,
@@ -38,7 +35,7 @@ pub(crate) struct InspectArgs {
         num_args = 0..=1,
         require_equals = true,
         default_missing_value = "16",
-        conflicts_with_all = ["beside", "heatmap"]
+        conflicts_with = "heatmap"
     )]
     pub(crate) spectrum: Option<NonZeroUsize>,
     /// Spectra of embeddings and the output head too, which takes their size in memory
@@ -61,7 +58,7 @@ pub(crate) struct InspectArgs {
     #[arg(long)]
     pub(crate) csv: bool,
     #[command(flatten)]
-    pub(crate) rows: RowArgs,
+    pub(crate) fit: FitArgs,
     #[command(flatten)]
     pub(crate) bindings: BindingArgs,
     #[command(flatten)]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use clap::Args;
 use taskvec_core::Dtype;
 
-use super::weights::{BindingArgs, RowArgs, ThreadArgs, dtype};
+use super::weights::{BindingArgs, FitArgs, ThreadArgs, dtype};
 
 /// Write a vector as a LoRA adapter that PEFT loads, and say how much of it the rank keeps
 #[derive(Debug, Args)]
@@ -47,7 +47,7 @@ pub(crate) struct LoraArgs {
     #[arg(long)]
     pub(crate) json: bool,
     #[command(flatten)]
-    pub(crate) rows: RowArgs,
+    pub(crate) fit: FitArgs,
     #[command(flatten)]
     pub(crate) bindings: BindingArgs,
     #[command(flatten)]

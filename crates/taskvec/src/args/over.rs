@@ -114,6 +114,12 @@ pub(crate) fn path_of(output: &Path, value: &Coefficient) -> PathBuf {
     }
 }
 
+/// Whether the value has its place before the last part of the path, where it would be taken for a name.
+pub(crate) fn is_misplaced(output: &Path) -> bool {
+    let parent = output.parent().map(Path::to_string_lossy);
+    parent.is_some_and(|parent| parent.contains(PLACE))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -161,6 +167,6 @@ mod tests {
             path("x/{}.safetensors", "1/3"),
             Path::new("x/1_3.safetensors")
         );
-        assert_eq!(path("{}/out", "1"), Path::new("{}/out/1"));
+        assert!(is_misplaced(Path::new("w{}/out")) && !is_misplaced(Path::new("w/{}")));
     }
 }

@@ -10,9 +10,9 @@ use super::weights::{BindingArgs, ThreadArgs};
     before_help = "Example: write a vector, then verify it\n  \
                    taskvec extract --tuned micro:grpo --base micro:sft -o reason\n  \
                    taskvec verify reason",
-    after_help = "Exits 1 on any difference. Whole weight files are compared where `write --hash` recorded their \
-                  SHA-256; elsewhere their lengths and headers, and a sample of their elements computed again. Parents \
-                  are looked for where the record says, seen from the current directory."
+    after_help = "Exits 1 on any difference. Of the output and its parents the content is compared with the hashes that \
+                  `write` recorded; where a parent was read in part, that part. A sample of the elements is computed \
+                  again. Parents are looked for where the record says, seen from the current directory."
 )]
 pub(crate) struct VerifyArgs {
     /// A directory with a `taskvec.json`, or a single file that `write` wrote

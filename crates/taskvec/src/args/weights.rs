@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
-use taskvec_core::{Dtype, Reference};
+use taskvec_core::{Dtype, PlanOptions, Reference};
 
 /// A name and what it stands for in an expression.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,25 +76,33 @@ impl ThreadArgs {
     }
 }
 
-/// Which rows of embeddings are combined.
+/// What may differ between checkpoints that are combined.
 #[derive(Debug, Clone, Copy, Default, Args)]
-pub(crate) struct RowArgs {
+pub(crate) struct FitArgs {
     /// Where embeddings differ in their number of rows, as padded ones do, combine those that all have; a model keeps its
     /// other rows as they are. Recorded in `taskvec.json` [default: refuse]
     #[arg(long, value_name = "WHICH")]
     rows: Option<Rows>,
+    /// Let a tensor that a vector does not have count as zero in it; recorded in `taskvec.json`. Of adapters, and of vectors
+    /// made of them, that is so anyway
+    #[arg(long)]
+    missing_as_zero: bool,
 }
 
-/// See [`RowArgs`].
+/// See [`FitArgs`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Rows {
     Common,
 }
 
-impl RowArgs {
-    /// Whether those that all have are combined.
-    pub(crate) fn common(self) -> bool {
-        self.rows == Some(Rows::Common)
+impl FitArgs {
+    /// The options with these choices.
+    pub(crate) fn apply(self, options: PlanOptions) -> PlanOptions {
+        PlanOptions {
+            common_rows: self.rows == Some(Rows::Common),
+            missing_as_zero: self.missing_as_zero,
+            ..options
+        }
     }
 }
 
@@ -116,12 +124,13 @@ pub(crate) struct DestinationArgs {
     #[arg(long)]
     pub(crate) allow_strangers: bool,
     #[command(flatten)]
-    pub(crate) rows: RowArgs,
+    pub(crate) fit: FitArgs,
     /// Records of an `eval`, `sweep` or `study` (a .jsonl file, or the directory that holds one) whose results of these very
     /// weights stand in the model card, as metadata that the Hub shows; reads the inputs once more
     #[arg(long, value_name = "RUN")]
     pub(crate) results: Option<PathBuf>,
-    /// Record the SHA-256 of every weight file read and written, for `taskvec verify`; reads each once more
+    /// Record the SHA-256 of every weight file read and written as well, which reads each once more. What is read and
+    /// written is hashed in passing by XXH3 anyway, which notices accidents but not intent
     #[arg(long)]
     pub(crate) hash: bool,
 }

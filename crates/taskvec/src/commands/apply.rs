@@ -1,11 +1,18 @@
-use taskvec_core::Bindings;
-use taskvec_core::Coefficient;
+use taskvec_core::{Bindings, CheckpointKind, Coefficient};
 
 use super::write::{named, write, write_each};
 use crate::args::apply::ApplyArgs;
 use crate::printer::Printer;
+use crate::resolution::require_kind;
 
 pub(crate) fn run(arguments: &ApplyArgs, printer: &Printer) -> anyhow::Result<()> {
+    require_kind("--model", &arguments.model, CheckpointKind::Model, printer)?;
+    require_kind(
+        "--vector",
+        &arguments.vector,
+        CheckpointKind::Vector,
+        printer,
+    )?;
     let bindings = Bindings::default()
         .with("model", arguments.model.clone())
         .with("vector", arguments.vector.clone());

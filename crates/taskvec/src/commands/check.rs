@@ -15,13 +15,12 @@ use crate::printer::Printer;
 use crate::resolution;
 
 pub(crate) fn run(arguments: &CheckArgs, printer: &Printer) -> anyhow::Result<()> {
-    let bindings = resolution::bindings(&arguments.bindings)?;
-    let options = PlanOptions {
+    let bindings = resolution::bindings(&arguments.bindings, &[&arguments.expression], printer)?;
+    let options = arguments.fit.apply(PlanOptions {
         output_dtype: arguments.dtype,
         allow_strangers: arguments.allow_strangers,
-        common_rows: arguments.rows.common(),
         ..PlanOptions::default()
-    };
+    });
     let named = resolution::named(&arguments.expression, &bindings, &options, printer)?;
     let expression = named.expression;
     let check = Plan::check(

@@ -28,9 +28,10 @@ pub(crate) fn run(arguments: &EvalArgs, printer: &Printer) -> anyhow::Result<()>
         arguments.questions.data.as_deref(),
         printer,
     );
-    let bindings = resolution::bindings(&arguments.bindings)?;
+    let expression = arguments.expression.as_deref();
+    let bindings = resolution::bindings(&arguments.bindings, expression.as_slice(), printer)?;
     let wanted = Wanted {
-        expression: arguments.expression.as_deref(),
+        expression,
         bindings: &bindings,
         engine: Some(&arguments.engine),
         threads: arguments.threads,

@@ -31,9 +31,10 @@ pub(crate) fn run(arguments: &GenerateArgs, printer: &Printer) -> anyhow::Result
         }
         prompt => prompt.to_owned(),
     };
-    let bindings = resolution::bindings(&arguments.bindings)?;
+    let expression = arguments.expression.as_deref();
+    let bindings = resolution::bindings(&arguments.bindings, expression.as_slice(), printer)?;
     let wanted = Wanted {
-        expression: arguments.expression.as_deref(),
+        expression,
         bindings: &bindings,
         engine: Some(&arguments.engine),
         threads: arguments.threads,

@@ -8,7 +8,7 @@ use taskvec_core::statistics::{
 use taskvec_core::{InspectOptions, Inspection, Plan, PlanOptions, WeightStatistics};
 
 use crate::args::inspect::{By, InspectArgs};
-use crate::failure::unless_interrupted;
+use crate::failure::{Refusal, unless_interrupted};
 use crate::interruption::Heeding;
 use crate::printer::{Printer, Unit};
 use crate::resolution;
@@ -17,17 +17,26 @@ use crate::resolution;
 const NAMED: usize = 8;
 
 pub(crate) fn run(arguments: &InspectArgs, printer: &Printer) -> anyhow::Result<()> {
-    let bindings = resolution::bindings(&arguments.bindings)?;
-    let options = PlanOptions {
+    if let (Some(_), Some(second)) = (arguments.spectrum, &arguments.beside) {
+        let second = second.clone();
+        return Err(Refusal::SpectrumOfTwo { second }.into());
+    }
+    let expressions: Vec<&str> = [&arguments.beside, &arguments.relative_to]
+        .into_iter()
+        .flatten()
+        .chain([&arguments.expression])
+        .map(String::as_str)
+        .collect();
+    let bindings = resolution::bindings(&arguments.bindings, &expressions, printer)?;
+    let options = arguments.fit.apply(PlanOptions {
         output_dtype: arguments.dtype,
-        missing_as_zero: arguments.missing_as_zero,
-        common_rows: arguments.rows.common(),
         ..PlanOptions::default()
-    };
+    });
     let plan = |expression: &String| resolution::plan(expression, &bindings, &options, printer);
     let model = |expression: &String| {
         let purpose = "measure norms against";
-        resolution::model_plan(expression, &arguments.bindings, purpose, printer)
+        let options = PlanOptions::default();
+        resolution::model_plan_with(expression, &bindings, purpose, &options, printer)
     };
     let first = plan(&arguments.expression)?;
     let second = arguments.beside.as_ref().map(plan).transpose()?;

@@ -9,12 +9,11 @@ use crate::printer::{Align, Printer, Table, Unit};
 use crate::resolution;
 
 pub(crate) fn run(arguments: &LoraArgs, printer: &Printer) -> anyhow::Result<()> {
-    let bindings = resolution::bindings(&arguments.bindings)?;
-    let options = PlanOptions {
+    let bindings = resolution::bindings(&arguments.bindings, &[&arguments.expression], printer)?;
+    let options = arguments.fit.apply(PlanOptions {
         allow_strangers: arguments.allow_strangers,
-        common_rows: arguments.rows.common(),
         ..PlanOptions::default()
-    };
+    });
     let plan = resolution::plan(&arguments.expression, &bindings, &options, printer)?;
     let path = arguments.output.display().to_string();
 

@@ -10,7 +10,7 @@ use super::JSON_SCHEMA;
 use super::training::Watch;
 use super::write::write;
 use crate::args::micro::{MicroCommand, MicroExportArgs, MicroListArgs, MicroTrainArgs};
-use crate::args::weights::{DestinationArgs, RowArgs, ThreadArgs};
+use crate::args::weights::{DestinationArgs, FitArgs, ThreadArgs};
 use crate::failure::Refusal;
 use crate::printer::{Align, Printer, Table};
 use crate::resolution;
@@ -121,7 +121,7 @@ fn export(arguments: &MicroExportArgs, printer: &Printer) -> anyhow::Result<()> 
             overwrite: arguments.overwrite,
             dtype: None,
             allow_strangers: false,
-            rows: RowArgs::default(),
+            fit: FitArgs::default(),
             results: None,
             hash: false,
         };

@@ -36,7 +36,7 @@ pub(crate) fn run(arguments: &SearchArgs, printer: &Printer) -> anyhow::Result<(
         arguments.questions.data.as_deref(),
         printer,
     );
-    let bindings = resolution::bindings(&arguments.bindings)?;
+    let bindings = resolution::bindings(&arguments.bindings, &[&arguments.expression], printer)?;
     let named = resolution::named(
         &arguments.expression,
         &bindings,

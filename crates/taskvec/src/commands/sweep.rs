@@ -34,7 +34,7 @@ pub(crate) fn run(arguments: &SweepArgs, printer: &Printer) -> anyhow::Result<()
         arguments.questions.data.as_deref(),
         printer,
     );
-    let bindings = resolution::bindings(&arguments.bindings)?;
+    let bindings = resolution::bindings(&arguments.bindings, &[&arguments.expression], printer)?;
     let options = PlanOptions::default();
     let named = resolution::named(&arguments.expression, &bindings, &options, printer)?;
     check_variables(&arguments.over, &named)?;

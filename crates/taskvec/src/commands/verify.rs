@@ -10,7 +10,7 @@ use crate::printer::{Align, Printer, Table, Unit};
 use crate::resolution;
 
 pub(crate) fn run(arguments: &VerifyArgs, printer: &Printer) -> anyhow::Result<()> {
-    let bindings = resolution::bindings(&arguments.bindings)?;
+    let bindings = resolution::bindings(&arguments.bindings, &[], printer)?;
     let heeding = Heeding::begin();
     let path = arguments.path.display().to_string();
     let bar = printer.progress(format!("verifying {path}"), 0, Unit::Bytes);
@@ -75,7 +75,10 @@ fn show(verification: &Verification, printer: &Printer) -> anyhow::Result<()> {
 fn found(finding: &Finding) -> String {
     match finding {
         Finding::SameContent => "same content".to_owned(),
-        Finding::SameHeader => "same length and header; no hash was recorded".to_owned(),
+        Finding::SameTensors { read, of } => {
+            format!("same content in the {read} of {of} tensors that were read")
+        }
+        Finding::SameHeader => "same length and header; no hash of the content is known".to_owned(),
         Finding::Changed { what } => format!("changed: {what}"),
         Finding::Missing => "missing".to_owned(),
         _ => "not understood".to_owned(),
@@ -153,7 +156,7 @@ struct File<'a> {
     /// The parent whose file it is; null for the output's own.
     parent: Option<&'a str>,
     sound: bool,
-    /// Whether every byte was compared, by a hash.
+    /// Whether every byte is known to be the same, by a hash.
     whole: bool,
     found: String,
 }

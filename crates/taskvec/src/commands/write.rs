@@ -11,7 +11,7 @@ use taskvec_core::{
 };
 
 use super::tokenizers::{TokenizerPair, tokenizers};
-use crate::args::over::{Values, path_of};
+use crate::args::over::{Values, is_misplaced, path_of};
 use crate::args::weights::{DestinationArgs, OutputDtype, ThreadArgs};
 use crate::args::write::WriteArgs;
 use crate::failure::{Refusal, unless_interrupted};
@@ -20,7 +20,7 @@ use crate::printer::{Printer, Unit};
 use crate::resolution::{self, Named};
 
 pub(crate) fn run(arguments: &WriteArgs, printer: &Printer) -> anyhow::Result<()> {
-    let bindings = resolution::bindings(&arguments.bindings)?;
+    let bindings = resolution::bindings(&arguments.bindings, &[&arguments.expression], printer)?;
     let (destination, threads) = (&arguments.destination, arguments.threads);
     let Some(over) = &arguments.over else {
         return write(
@@ -101,6 +101,10 @@ pub(super) fn write_each(
     if destination.dtype == Some(OutputDtype::Auto) {
         return Err(Refusal::SmallestDtypeOfSeveral.into());
     }
+    if is_misplaced(&destination.output) {
+        let path = destination.output.display().to_string();
+        return Err(Refusal::PlaceInDirectory { path }.into());
+    }
     let paths: Vec<PathBuf> = values
         .0
         .iter()
@@ -141,12 +145,11 @@ pub(super) fn named(
         Some(OutputDtype::Fixed(dtype)) => Some(dtype),
         _ => None,
     };
-    let options = PlanOptions {
+    let options = destination.fit.apply(PlanOptions {
         output_dtype: fixed,
         allow_strangers: destination.allow_strangers,
-        common_rows: destination.rows.common(),
         ..PlanOptions::default()
-    };
+    });
     resolution::named(expression, bindings, &options, printer)
 }
 
@@ -294,8 +297,14 @@ fn warn_of_not_finite(report: &WriteReport, printer: &Printer) {
         return;
     };
     let tally = report.tally();
+    let overflowed = match tally.overflowed {
+        0 => String::new(),
+        count => format!(
+            "; {count} of them are finite sums beyond the range of the type that they are stored in"
+        ),
+    };
     printer.warn(format_args!(
-        "{} NaN and {} infinite values in {} of {} tensors, `{tensor}` the first",
+        "{} NaN and {} infinite values in {} of {} tensors, `{tensor}` the first{overflowed}",
         tally.nan,
         tally.infinite,
         report.not_finite.len(),

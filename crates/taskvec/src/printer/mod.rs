@@ -1,11 +1,13 @@
 //! All that is printed. stdout is data, stderr is talk.
 //!
+//! What names and messages bring along is spelled out where a terminal would obey it, see [`plain`].
 //! Colours go to terminals only and heed `--color`, `NO_COLOR` and `CLICOLOR_FORCE`. Bars are drawn on
 //! terminals only; elsewhere long work says a line now and then.
 
 mod curve;
 mod heat_map;
 mod live;
+mod plain;
 mod progress;
 mod table;
 
@@ -20,6 +22,7 @@ use unicode_width::UnicodeWidthStr;
 
 use crate::args::output::{OutputArgs, When};
 use crate::failure::OutputError;
+use plain::Plain;
 
 pub(crate) use curve::{CurvePoint, Measured, curve};
 pub(crate) use heat_map::{Heat, HeatMap};
@@ -124,7 +127,7 @@ impl Printer {
     /// When stdout cannot be written to, a closed pipe among that.
     pub(crate) fn data(&self, text: impl Display) -> anyhow::Result<()> {
         let mut stdout = AutoStream::new(io::stdout().lock(), self.color);
-        writeln!(stdout, "{text}").map_err(|error| OutputError::from(error).into())
+        writeln!(stdout, "{}", Plain(text)).map_err(|error| OutputError::from(error).into())
     }
 
     /// Prints a table as data.
@@ -199,21 +202,21 @@ impl Printer {
     /// Says what was done.
     pub(crate) fn note(&self, text: impl Display) {
         if self.verbosity >= Verbosity::Normal {
-            self.talk(text);
+            self.talk(Plain(text));
         }
     }
 
     /// Says how, for those who asked.
     pub(crate) fn detail(&self, text: impl Display) {
         if self.verbosity == Verbosity::Verbose {
-            self.talk(text);
+            self.talk(Plain(text));
         }
     }
 
     /// Says what the user should know before relying on the result.
     pub(crate) fn warn(&self, text: impl Display) {
         if self.verbosity >= Verbosity::Normal {
-            self.talk(format_args!("{WARNING}warning:{WARNING:#} {text}"));
+            self.talk(format_args!("{WARNING}warning:{WARNING:#} {}", Plain(text)));
         }
     }
 
@@ -221,25 +224,26 @@ impl Printer {
     pub(crate) fn failure(&self, causes: &[String], hint: Option<&str>) {
         let mut text = String::new();
         for (depth, message) in causes.iter().enumerate() {
+            let message = Plain(message).to_string();
             match depth {
                 0 => text.push_str(&format!("{ERROR}error:{ERROR:#} {message}")),
                 _ => text.push_str(&format!("\n  because {}", message.replace('\n', "\n  "))),
             }
         }
         if let Some(hint) = hint {
-            text.push_str(&format!("\n\n{HINT}hint:{HINT:#} {hint}"));
+            text.push_str(&format!("\n\n{HINT}hint:{HINT:#} {}", Plain(hint)));
         }
         self.talk(text);
     }
 
     /// Says what is left of work that the user stopped.
     pub(crate) fn stopped(&self, what: impl Display) {
-        self.talk(what);
+        self.talk(Plain(what));
     }
 
     /// Follows a piece of work that takes `total` units.
     pub(crate) fn progress(&self, label: impl Into<String>, total: u64, unit: Unit) -> Progress {
-        let label = label.into();
+        let label = Plain(label.into()).to_string();
         if self.draws {
             Progress::bar(label, total, unit)
         } else if self.verbosity >= Verbosity::Normal {

@@ -4,6 +4,8 @@ use std::fmt::Write;
 
 use unicode_width::UnicodeWidthStr;
 
+use super::plain::in_one_line;
+
 /// Space between columns.
 const GAP: usize = 2;
 /// The first column is not narrowed below this.
@@ -42,7 +44,8 @@ impl Table {
 
     /// Adds a row; cells that it lacks are empty.
     pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = String>) {
-        self.rows.push(cells.into_iter().collect());
+        let cells = cells.into_iter().map(|cell| in_one_line(&cell));
+        self.rows.push(cells.collect());
     }
 
     /// The table in lines of at most `width` columns.
@@ -132,10 +135,11 @@ impl From<&taskvec_eval::report::Table> for Table {
                 }
             })
             .collect();
+        let plain = |cells: &Vec<String>| cells.iter().map(|cell| in_one_line(cell)).collect();
         Self {
-            headings: table.header.clone(),
+            headings: plain(&table.header),
             alignments,
-            rows: table.rows.clone(),
+            rows: table.rows.iter().map(plain).collect(),
         }
     }
 }

@@ -131,7 +131,7 @@ fn norms_are_relative_to_the_model_that_is_named() {
     );
 
     let refused = here.output(&format!("inspect '\"reason\"' --relative-to {GRPO}"));
-    assert_eq!(refused.status.code(), Some(1));
+    assert_eq!(refused.status.code(), Some(2));
     assert!(said(&refused).contains("a model is needed to measure norms against"));
 }
 

@@ -117,12 +117,99 @@ fn an_architecture_that_cannot_be_run() {
 #[test]
 fn a_vector_where_a_model_is_needed() {
     assert_snapshot!(pair().run("generate '\"tuned\" - \"base\"' --prompt hello"), @r#"
-    exit code 1
+    exit code 2
     --- stderr
     error: `"tuned" - "base"` is a vector; a model is needed to generate text
 
     hint: add the vector to a model: `target + 0.5*vector`
     "#);
+}
+
+#[test]
+fn a_model_where_a_flag_takes_a_vector() {
+    let here = pair();
+    // The difference of two models is a vector, which nobody asked for.
+    for scale in ["1", "-1"] {
+        let apply = format!("apply --model tuned --vector base --scale {scale} -o out");
+        assert_snapshot!(here.run(&apply), @"
+        exit code 2
+        --- stderr
+        error: `base` is a model, and `--vector` takes a vector
+
+        hint: what a model has learned is a vector: `taskvec extract --tuned base --base BASE -o VECTOR`
+        ");
+    }
+    let extracted = here.output("extract --tuned tuned --base base -o v");
+    assert!(extracted.status.success());
+    assert_snapshot!(here.run("extract --tuned tuned --base v -o out"), @"
+    exit code 2
+    --- stderr
+    error: `v` is a vector, and `--base` takes a model
+
+    hint: of vectors, sums and differences are written with `taskvec write`
+    ");
+    assert_snapshot!(here.run("lora '\"tuned\"' --rank 1 -o out"), @r#"
+    exit code 2
+    --- stderr
+    error: `"tuned"` is a model; an adapter is made of a vector
+
+    hint: subtract the base model from it
+    "#);
+    assert!(!here.path("out").exists());
+}
+
+#[test]
+fn names_that_a_terminal_would_obey() {
+    let here = Workplace::new();
+    let mut loud = tensors(1.0, 0.5);
+    loud[1].0 = "model.layers.0.\u{1b}[2J\u{9b}31m.weight";
+    model(&here.path("loud"), "Tiny", &loud);
+    model(&here.path("base"), "Tiny", &tensors(1.0, 0.25));
+    for command in [
+        "inspect '\"loud\"' --by tensor",
+        "check '\"loud\" - \"base\"'",
+        "extract --tuned loud --base base -o v",
+        "inspect '\"\u{1b}[31m\"'",
+    ] {
+        let output = here.output(command);
+        for bytes in [&output.stdout, &output.stderr] {
+            let said = String::from_utf8_lossy(bytes);
+            assert!(!said.contains(['\u{1b}', '\u{9b}']), "{command}: {said:?}");
+        }
+        let said = [output.stdout, output.stderr].concat();
+        assert!(
+            String::from_utf8_lossy(&said).contains("\\u{1b}["),
+            "{command}"
+        );
+    }
+}
+
+#[test]
+fn a_sum_beyond_the_range_of_its_type_is_said() {
+    let here = pair();
+    let output = here.output("write '\"base\" + 1e400*(\"tuned\" - \"base\")' -o out --dtype bf16");
+    assert!(output.status.success());
+    let said = String::from_utf8_lossy(&output.stderr);
+    // All elements but the first of each of three tensors differ.
+    assert!(
+        said.contains("0 NaN and 17 infinite values in 3 of 3 tensors")
+            && said.contains("; 17 of them are finite sums beyond the range of the type"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_result_without_tensors() {
+    let here = Workplace::new();
+    model(&here.path("a"), "Tiny", &[]);
+    model(&here.path("b"), "Tiny", &[]);
+    assert_snapshot!(here.run("extract --tuned a --base b -o v"), @"
+    exit code 1
+    --- stderr
+    error: `tuned - base` has no tensors
+
+    hint: a vector has the tensors of floating-point numbers that its checkpoints have, and here that is none
+    ");
 }
 
 #[test]

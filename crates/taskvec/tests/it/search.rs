@@ -214,7 +214,7 @@ fn searches_that_make_no_sense() {
     refused(
         &here,
         &with("a*(micro:grpo - micro:sft)", "--over a"),
-        1,
+        2,
         &["is a vector; a model is needed to evaluate"],
     );
     refused(

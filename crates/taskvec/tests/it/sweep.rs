@@ -152,7 +152,7 @@ fn sweeps_that_make_no_sense() {
     refused(
         &here,
         &sweep("'a*(micro:grpo - micro:sft)' --over a=0.5,1"),
-        1,
+        2,
         &["is a vector; a model is needed to evaluate"],
     );
     refused(

@@ -266,8 +266,13 @@ fn a_parent_that_changed_moved_or_went() {
             .success()
     );
     flip_the_last_bit(&here.path("elsewhere/model.safetensors"));
-    let output = here.output("verify v.safetensors --let tuned=elsewhere --all");
+    let output = here.output("verify v.safetensors --let tuned=elsewhere");
     assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        said.contains("`model.safetensors` of `tuned`: changed: XXH3 of the content "),
+        "{said}"
+    );
 }
 
 #[test]

@@ -15,6 +15,15 @@ fn help_and_version_are_data() {
 }
 
 #[test]
+fn help_by_its_name() {
+    let here = Workplace::new();
+    assert_eq!(here.output("help").stdout, here.output("--help").stdout);
+    let help = here.output("help write");
+    assert!(help.status.success());
+    assert_eq!(help.stdout, here.output("write --help").stdout);
+}
+
+#[test]
 fn nothing_asked_for() {
     let here = Workplace::new();
     let output = here.output("");
@@ -92,6 +101,89 @@ fn a_name_bound_to_two_things() {
     --- stderr
     error: `a` is bound twice: to `x` and to `y`
     ");
+}
+
+#[test]
+fn a_name_that_nothing_uses() {
+    let here = Workplace::new();
+    let said = |arguments: &str| String::from_utf8(here.output(arguments).stderr).unwrap();
+    let unused = said("inspect 'micro:grpo - b' --let b=micro:sft --let grpo=micro:grpo");
+    assert!(
+        unused.contains("warning: `--let grpo=…` binds a name that is not used"),
+        "{unused}"
+    );
+    let used =
+        said("inspect 'a - b' 'c - b' --let a=micro:grpo --let b=micro:sft --let c=micro:target");
+    assert!(!used.contains("warning"), "{used}");
+}
+
+#[test]
+fn a_number_beside_spectrum() {
+    assert_snapshot!(Workplace::new().run("inspect micro:grpo --spectrum 8"), @"
+    exit code 2
+    --- stderr
+    error: `--spectrum` is of one expression, and `8` stands where a second one does
+
+    hint: a number is joined to it: `--spectrum=8`
+    ");
+}
+
+#[test]
+fn a_value_in_the_name_of_a_directory() {
+    let here = Workplace::new();
+    assert_snapshot!(here.run("write 'micro:target + a*(micro:grpo - micro:sft)' --over a=0,1 -o w{}/x"), @"
+    exit code 2
+    --- stderr
+    error: `{}` stands for the value in the last part of a path, and not in `w{}/x`
+
+    hint: make the directories first, and let the last part tell the outputs apart: `-o out/{}`
+    ");
+    assert!(here.names().is_empty());
+}
+
+#[test]
+fn a_mergekit_file_that_is_not_there() {
+    let here = Workplace::new();
+    std::fs::write(here.path("merge.yml"), "models: []\nmerge_method: linear\n").unwrap();
+    assert_snapshot!(here.run("check merg.yml"), @"
+    exit code 1
+    --- stderr
+    error: `merg.yml` does not exist
+
+    hint: did you mean `merge.yml`?
+    ");
+    assert_snapshot!(here.run("check merge.yml"), @"
+    exit code 1
+    --- stderr
+    error: `merge.yml`, line 1, column 9: `models` must be a list with something in it, not an empty list
+    ");
+}
+
+#[test]
+fn a_list_over_layers_that_are_not_there() {
+    let here = Workplace::new();
+    let flat = [("weight", &[2usize][..], vec![1.0, 2.0])];
+    crate::checkpoint::model(&here.path("m"), "Tiny", &flat);
+    crate::checkpoint::file(&here.path("vector.safetensors"), &flat);
+    assert_snapshot!(here.run("check '\"m\" + [0, 1]*\"vector.safetensors\"'"), @r#"
+    exit code 2
+    --- stderr
+    error: a list runs from the first layer to the last, and no tensor here is of a layer, at column 7
+      "m" + [0, 1]*"vector.safetensors"
+            ^^^^^^^^^^^^^^^^^^^^^^^^^^^
+
+    hint: write one number, or rules by name: `{"mlp": 0.5, else: 1}`
+    "#);
+}
+
+#[test]
+fn a_sum_of_hundreds_of_terms() {
+    let here = Workplace::new();
+    let sum = ["micro:grpo - micro:sft"].repeat(250).join(" + ");
+    let output = here.output(&format!("check '{sum}'"));
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("hint: cut a long sum into several"), "{said}");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Expressions, plans and what is made of them.
 
 mod coefficients;
+mod content;
 mod fixture;
 mod inspect;
 mod layers;

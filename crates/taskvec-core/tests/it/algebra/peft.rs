@@ -108,6 +108,36 @@ fn an_adapter_is_a_vector_that_covers_part() {
 }
 
 #[test]
+fn a_vector_made_of_adapters_is_zero_where_they_are() {
+    let directory = tempdir().unwrap();
+    let written = |expression: &str, name: &str| {
+        let path = directory.path().join(name);
+        let vector = plan(expression, "qwen2", "lora");
+        write(&vector, &path, &WriteOptions::default(), &|_| {}).unwrap();
+        path
+    };
+    for name in ["v", "v.safetensors"] {
+        let part = written("adapter/2 - other", name);
+        let base = golden("qwen2.safetensors");
+        let names = [("base", base.as_path()), ("v", part.as_path())];
+        let found = build("base - 2*v", &names).unwrap().load_all().unwrap();
+        let expected = plan("base - 2*(adapter/2 - other)", "qwen2", "lora");
+        let expected = expected.load_all().unwrap();
+        assert!(found.keys().eq(expected.keys()));
+        let untouched = "model.norm.weight";
+        assert_eq!(found[untouched], expected[untouched]);
+        let (one, two) = (found.values().flatten(), expected.values().flatten());
+        assert!(one.zip(two).all(|(one, two)| (one - two).abs() < 1e-6));
+        // So is a vector of such vectors.
+        assert!(build("v/2", &names[1..]).is_ok());
+    }
+    // What a model took part in is whole.
+    let whole = written("base - base + adapter", "whole");
+    let opened = Checkpoint::open(&Reference::Path(whole), &Library::new()).unwrap();
+    assert!(!opened.covers_part());
+}
+
+#[test]
 fn adapters_add_up_whatever_modules_they_target() {
     // `lora` targets more modules than `rslora`; either may come first.
     let union = plan("adapter + other", "qwen2", "lora").load_all().unwrap();
