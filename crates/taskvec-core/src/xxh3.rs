@@ -207,7 +207,7 @@ mod tests {
 
     #[test]
     fn hashes_are_those_of_the_reference_and_return_from_text() {
-        // `xxhsum -H2` of nothing: what a text without tensors is, and a tensor's only piece with seed 0.
+        // XXH3-128 of nothing, as `xxhsum -H2` prints it.
         let nothing = Xxh3::of_tensors(&BTreeMap::new());
         assert_eq!(nothing.to_string(), "99aa06d3014798d86001c324468d497f");
         assert_eq!(in_order(b"").to_string(), "0".repeat(32));

@@ -262,7 +262,7 @@ fn vectors_that_do_not_fit_are_refused_with_everything_in_which_they_differ() {
         assert!(said(&refused).contains(part), "{}", said(&refused));
     }
     let refused = here.output("inspect '\"one\" - \"base\"' '\"two\"'");
-    assert_eq!(refused.status.code(), Some(1));
+    assert_eq!(refused.status.code(), Some(2));
     assert!(
         said(&refused).contains("`\"two\"` is a model"),
         "{}",

@@ -488,7 +488,7 @@ fn what_is_not_supported_is_refused_by_name_and_line() {
             Path::new("tests/goldens/recipes/absent.yml"),
             &Library::default()
         ),
-        Err(Error::Io { .. })
+        Err(Error::NotFound { .. })
     ));
 }
 
