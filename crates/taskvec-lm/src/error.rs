@@ -226,6 +226,28 @@ pub enum Error {
         /// The optimiser step, counted from 0.
         step: u64,
     },
+    /// What a step measures is no number.
+    #[error("training diverged: the {what} of step {step} is {value}")]
+    Diverged {
+        /// The step, counted from 0.
+        step: u64,
+        /// `loss` or `entropy`.
+        what: &'static str,
+        /// What it is.
+        value: f64,
+    },
+    /// A step after which the weights are others altogether.
+    #[error(
+        "training diverged: step {step}, at learning rate {learning_rate:e}, made the weights {growth:.1e} times as long"
+    )]
+    LostWeights {
+        /// The optimiser step, counted from 0.
+        step: u64,
+        /// Their norm after it, as a multiple of that before.
+        growth: f64,
+        /// Its learning rate.
+        learning_rate: f64,
+    },
     /// Worker threads cannot be started.
     #[error("cannot start {count} worker threads")]
     Threads {
@@ -370,7 +392,7 @@ impl Error {
             }
             Self::PromptTooLong { .. } => Some("shorten the prompt".to_owned()),
             Self::CacheTooLarge { .. } => Some("ask for fewer new tokens".to_owned()),
-            Self::NotFinite { .. } => {
+            Self::NotFinite { .. } | Self::Diverged { .. } | Self::LostWeights { .. } => {
                 Some("lower the learning rate, or start again from the last checkpoint".to_owned())
             }
             Self::RunExists { .. } => Some("resume it, or choose another directory".to_owned()),

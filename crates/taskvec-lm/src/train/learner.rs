@@ -9,6 +9,9 @@ use super::parameters::{self, Parameters};
 use crate::decoder::{Decoder, RotaryTable};
 use crate::{Error, Result};
 
+/// No step of a run that learns anything makes the weights so many times as long.
+const MOST_GROWTH: f64 = 100.0;
+
 /// A decoder within a forward pass, with or without gradients.
 #[derive(Debug, Clone, Copy)]
 pub struct Forward<'a> {
@@ -164,7 +167,8 @@ impl Learner {
     ///
     /// # Errors
     ///
-    /// [`Error::NotFinite`] if the gradient has a NaN or an infinity: the weights stay as they were.
+    /// [`Error::NotFinite`] if the gradient has a NaN or an infinity: the weights stay as they were; [`Error::LostWeights`] if the
+    /// step itself left nothing of the model.
     pub fn apply(
         &mut self,
         mut gradient: Vec<f32>,
@@ -179,12 +183,22 @@ impl Learner {
                 step: self.optimizer.steps,
             });
         }
+        let before = optimizer::norm(&self.weights);
         self.optimizer.step(
             &self.parameters,
             &mut self.weights,
             &gradient,
             learning_rate,
         );
+        // Such a model may well have a finite loss and a gradient of zeros, and the last step is followed by no loss at all.
+        let growth = optimizer::norm(&self.weights) / before.max(1.0);
+        if !growth.is_finite() || growth > MOST_GROWTH {
+            return Err(Error::LostWeights {
+                step: self.optimizer.steps - 1,
+                growth,
+                learning_rate,
+            });
+        }
         self.decoder = self
             .parameters
             .install(&self.decoder, &self.weights, &self.device);

@@ -26,6 +26,15 @@ pub enum Warning {
         /// To how many tokens.
         max_length: usize,
     },
+    /// A model is being lost: it is surer of being wrong than one that knows nothing.
+    Diverging {
+        /// The optimiser step, counted from 0.
+        step: u64,
+        /// Its loss, in nats a token.
+        loss: f64,
+        /// The loss of a model that holds all tokens for equally likely.
+        guessing: f64,
+    },
     /// A policy is being lost.
     Collapse {
         /// The optimiser step, counted from 0.

@@ -10,6 +10,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::parameters::Parameters;
+use crate::{Error, Result};
 
 /// The constants of AdamW.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -35,6 +36,54 @@ impl Default for AdamWConfig {
         }
     }
 }
+
+/// The numbers of an optimiser that every way of training has.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Numbers<'a> {
+    pub(super) learning_rate: f64,
+    pub(super) min_lr_rate: f64,
+    pub(super) max_grad_norm: f64,
+    pub(super) adam: &'a AdamWConfig,
+}
+
+impl Numbers<'_> {
+    /// # Errors
+    ///
+    /// [`Error::InvalidSetting`] for the first with which no step would mean anything: an average that grows, a step against the
+    /// gradient, a division by zero.
+    pub(super) fn check(&self) -> Result<()> {
+        let adam = self.adam;
+        let settings = [
+            ("learning_rate", self.learning_rate, ABOVE_0),
+            ("min_lr_rate", self.min_lr_rate, FROM_0_TO_1),
+            ("max_grad_norm", self.max_grad_norm, ABOVE_0),
+            ("weight_decay", adam.weight_decay, FROM_0),
+            ("adam_beta1", adam.adam_beta1, BELOW_1),
+            ("adam_beta2", adam.adam_beta2, BELOW_1),
+            ("adam_epsilon", adam.adam_epsilon, ABOVE_0),
+        ];
+        for (setting, value, (expected, is_within)) in settings {
+            if !(value.is_finite() && is_within(value)) {
+                return Err(Error::InvalidSetting {
+                    setting,
+                    value: value.to_string(),
+                    expected,
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a number may be, in words and as a test.
+type Range = (&'static str, fn(f64) -> bool);
+
+const ABOVE_0: Range = ("a number above 0", |value| value > 0.0);
+const FROM_0: Range = ("0 or more", |value| value >= 0.0);
+const FROM_0_TO_1: Range = ("a number from 0 to 1", |value| (0.0..=1.0).contains(&value));
+const BELOW_1: Range = ("a number from 0 to below 1", |value| {
+    (0.0..1.0).contains(&value)
+});
 
 /// AdamW and its moments.
 #[derive(Debug, Clone, PartialEq)]
@@ -161,6 +210,50 @@ impl Schedule {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_that_mean_nothing_are_refused() {
+        let check = |learning_rate: f64, floor: f64, norm: f64, adam: [f64; 4]| {
+            let [adam_beta1, adam_beta2, adam_epsilon, weight_decay] = adam;
+            let numbers = Numbers {
+                learning_rate,
+                min_lr_rate: floor,
+                max_grad_norm: norm,
+                adam: &AdamWConfig {
+                    adam_beta1,
+                    adam_beta2,
+                    adam_epsilon,
+                    weight_decay,
+                },
+            };
+            match numbers.check() {
+                Ok(()) => "",
+                Err(Error::InvalidSetting { setting, .. }) => setting,
+                Err(other) => panic!("{other}"),
+            }
+        };
+        let good = [0.9, 0.999, 1e-8, 0.0];
+        assert_eq!(check(1e-3, 0.1, 1.0, good), "");
+        assert_eq!(check(1e30, 1.0, 1e9, [0.0, 0.0, 1.0, 2.0]), "");
+        for (found, expected) in [
+            (check(0.0, 0.1, 1.0, good), "learning_rate"),
+            (check(-1e-3, 0.1, 1.0, good), "learning_rate"),
+            (check(f64::INFINITY, 0.1, 1.0, good), "learning_rate"),
+            (check(1e-3, 1.5, 1.0, good), "min_lr_rate"),
+            (check(1e-3, f64::NAN, 1.0, good), "min_lr_rate"),
+            (check(1e-3, 0.1, 0.0, good), "max_grad_norm"),
+            (check(1e-3, 0.1, 1.0, [5.0, 0.9, 1e-8, 0.0]), "adam_beta1"),
+            (check(1e-3, 0.1, 1.0, [0.9, 1.0, 1e-8, 0.0]), "adam_beta2"),
+            (check(1e-3, 0.1, 1.0, [0.9, -0.1, 1e-8, 0.0]), "adam_beta2"),
+            (check(1e-3, 0.1, 1.0, [0.9, 0.9, 0.0, 0.0]), "adam_epsilon"),
+            (
+                check(1e-3, 0.1, 1.0, [0.9, 0.9, 1e-8, -0.1]),
+                "weight_decay",
+            ),
+        ] {
+            assert_eq!(found, expected);
+        }
+    }
 
     #[test]
     fn the_schedule_by_hand() {

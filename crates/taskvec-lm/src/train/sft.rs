@@ -12,7 +12,7 @@ use super::batch::{self, Batch, Example, Order};
 use super::learner::Learner;
 use super::loss;
 use super::metrics::{JsonLines, Observer, Warning};
-use super::optimizer::{AdamWConfig, Schedule};
+use super::optimizer::{AdamWConfig, Numbers, Schedule};
 use super::parallel::Workers;
 use super::resume::{self, Fingerprint, Identity, METRICS_FILE, RunDirectory};
 use crate::decoder::Decoder;
@@ -85,6 +85,9 @@ impl Default for SftConfig {
     }
 }
 
+/// A loss so many times that of guessing is the loss of a model that is being lost.
+const LOST: f64 = 3.0;
+
 /// Settings that a resumed run may change: they touch nothing that is learned.
 const INCIDENTAL: &[&str] = &["save_steps"];
 
@@ -98,7 +101,12 @@ impl SftConfig {
         }
     }
 
-    fn validate(&self) -> Result<()> {
+    /// Refuses what no run can have.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidSetting`] for the first setting out of range.
+    pub fn validate(&self) -> Result<()> {
         let refuse = |setting, value: String, expected| {
             Err(Error::InvalidSetting {
                 setting,
@@ -127,16 +135,17 @@ impl SftConfig {
         if self.save_steps == 0 {
             return refuse("save_steps", "0".to_owned(), "1 or more");
         }
-        for (setting, value) in [
-            ("learning_rate", self.learning_rate),
-            ("num_train_epochs", self.num_train_epochs),
-            ("max_grad_norm", self.max_grad_norm),
-        ] {
-            if !(value.is_finite() && value > 0.0) {
-                return refuse(setting, value.to_string(), "a number above 0");
-            }
+        let epochs = self.num_train_epochs;
+        if !(epochs.is_finite() && epochs > 0.0) {
+            return refuse("num_train_epochs", epochs.to_string(), "a number above 0");
         }
-        Ok(())
+        Numbers {
+            learning_rate: self.learning_rate,
+            min_lr_rate: self.min_lr_rate,
+            max_grad_norm: self.max_grad_norm,
+            adam: &self.optimizer(),
+        }
+        .check()
     }
 }
 
@@ -157,6 +166,9 @@ pub struct SftMetrics {
     pub tokens: usize,
     /// Tokens per second of wall time.
     pub tokens_per_second: f64,
+    /// Whether the model looks as if it were being lost: it is far worse than guessing.
+    #[serde(default)]
+    pub collapse: bool,
 }
 
 /// What a run ends with.
@@ -217,6 +229,8 @@ pub fn train(
         .map(|directory| JsonLines::open(&directory.file(METRICS_FILE), first))
         .transpose()?;
 
+    let guessing = (decoder.config.vocab_size as f64).ln();
+    let mut is_lost = false;
     let mut steps = first;
     while steps < total_steps {
         let started = Instant::now();
@@ -227,6 +241,13 @@ pub fn train(
             .collect();
         let learning_rate = schedule.rate(steps);
         let update = step(&mut learner, &chosen, config, learning_rate)?;
+        if !update.loss.is_finite() {
+            return Err(Error::Diverged {
+                step: steps,
+                what: "loss",
+                value: update.loss,
+            });
+        }
         let metrics = SftMetrics {
             step: steps,
             epoch: (steps + 1) as f64 / steps_per_epoch,
@@ -235,7 +256,16 @@ pub fn train(
             grad_norm: update.grad_norm,
             tokens: update.tokens,
             tokens_per_second: update.tokens as f64 / started.elapsed().as_secs_f64(),
+            collapse: update.loss > LOST * guessing,
         };
+        if metrics.collapse && !is_lost {
+            observer.warn(&Warning::Diverging {
+                step: steps,
+                loss: update.loss,
+                guessing,
+            });
+        }
+        is_lost = metrics.collapse;
         steps += 1;
         if let Some(log) = &mut log {
             log.write(&metrics)?;

@@ -12,6 +12,7 @@ use crate::resolution;
 pub(crate) fn run(arguments: &GrpoArgs, printer: &Printer) -> anyhow::Result<()> {
     arguments.threads.limit_pool()?;
     let settings = arguments.config();
+    settings.validate()?;
     let task = super::tasks::registry(None, printer).get(&arguments.task)?;
     let generative = grpo::generative(&*task)?;
     // Before the model is loaded, which may take long.
@@ -34,6 +35,12 @@ pub(crate) fn run(arguments: &GrpoArgs, printer: &Printer) -> anyhow::Result<()>
         device: model.device().clone(),
     };
 
+    if settings.beta == 0.0 {
+        printer.note(
+            "the KL divergence to the initial model is not measured at --beta 0, where nothing else asks that model; \
+             --beta 1e-6 measures it, for a forward pass more in each rollout",
+        );
+    }
     let outcome = grpo::train(
         model.decoder(),
         &environment,

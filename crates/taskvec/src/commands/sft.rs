@@ -19,6 +19,7 @@ use crate::resolution;
 pub(crate) fn run(arguments: &SftArgs, printer: &Printer) -> anyhow::Result<()> {
     arguments.threads.limit_pool()?;
     let settings = arguments.config();
+    settings.validate()?;
     let plan = resolution::model_plan(&arguments.model, &arguments.bindings, "train it", printer)?;
     let run = Run::open(&arguments.output, arguments.overwrite, printer)?;
     let model = model::load(&plan)?;

@@ -200,6 +200,15 @@ impl<'a> Watch<'a> {
             } => {
                 format!("{examples} examples were cut to {max_length} tokens")
             }
+            Warning::Diverging {
+                step,
+                loss,
+                guessing,
+            } => format!(
+                "the model is being lost: the loss of step {} is {loss:.3}, and guessing would have {guessing:.3}; a lower \
+                 learning rate may help",
+                step + 1,
+            ),
             Warning::Collapse {
                 step,
                 sign,

@@ -102,6 +102,37 @@ fn a_line_that_is_still_being_written_is_left_out() {
 }
 
 #[test]
+fn numbers_that_lead_nowhere_stop_a_run() {
+    let here = Workplace::new();
+    let train = |rest: &str| {
+        format!(
+            "sft --model micro:base --data micro-gsm --num-examples 8 --max-steps 3 -o x {rest}"
+        )
+    };
+    for (flag, setting, expected) in [
+        ("--adam-beta1 5", "adam_beta1", "a number from 0 to below 1"),
+        ("--adam-beta2 1", "adam_beta2", "a number from 0 to below 1"),
+        ("--adam-epsilon 0", "adam_epsilon", "a number above 0"),
+        ("--min-lr-rate 2", "min_lr_rate", "a number from 0 to 1"),
+        ("--max-grad-norm nan", "max_grad_norm", "a number above 0"),
+    ] {
+        let said = format!("`{setting}` is ");
+        refused(&here, &train(flag), 1, &[&said, expected]);
+        let rewarded =
+            format!("grpo --model micro:base --task micro-gsm --max-steps 1 -o x {flag}");
+        refused(&here, &rewarded, 1, &[&said, expected]);
+    }
+    // Before anything is made.
+    assert_eq!(here.names(), [""; 0]);
+    let says = ["training diverged", "hint: lower the learning rate"];
+    refused(&here, &train("--learning-rate 1e30"), 1, &says);
+    // No step follows the last one that could find out.
+    let once = train("--learning-rate 1e30").replace("--max-steps 3", "--max-steps 1");
+    refused(&here, &once, 1, &says);
+    assert!(!here.path("x").exists());
+}
+
+#[test]
 fn what_does_not_go_with_training_is_refused() {
     let here = workplace();
     fs::write(here.path("records.jsonl"), "").unwrap();

@@ -85,6 +85,14 @@ pub struct Extreme {
     pub value: f64,
 }
 
+impl TrainedRun {
+    /// Whether this is a run on rewards that never measured how far it went from the initial model.
+    pub(super) fn lacks_divergence(&self, kind: Kind) -> bool {
+        let is_divergence = |it: &Summary| it.metric == metric::DIVERGENCE;
+        kind == Kind::Grpo && !self.summaries.iter().any(is_divergence)
+    }
+}
+
 impl TrainingData {
     pub(super) fn build(runs: &[TrainingRun], title: Option<&str>) -> Result<Self> {
         let first = runs.first().ok_or(Error::NothingToReport)?;

@@ -27,6 +27,7 @@ struct RunView {
     /// Indices of the samples that are shown.
     samples: Vec<usize>,
     is_thinned: bool,
+    lacks_divergence: bool,
 }
 
 #[derive(Serialize)]
@@ -73,6 +74,7 @@ fn run_view(data: &TrainingData, run: &TrainedRun) -> RunView {
         cards: found(&|metric| metric.is_headline),
         rows: found(&|_| true),
         is_thinned: samples.len() < run.samples.len(),
+        lacks_divergence: run.lacks_divergence(data.kind),
         samples,
     }
 }

@@ -8,6 +8,10 @@ use crate::report::html::shown;
 /// How to read the tables; it stands on every page as Markdown.
 pub const LEGEND: &str = "Values are those of single steps of training; the best is named where one end of a scale is the good one.";
 
+/// Why a row is missing that one looks for.
+const NO_DIVERGENCE: &str = "The divergence from the initial model was not measured: without a KL term (`--beta 0`) nothing asks that \
+                             model. With `--beta 1e-6` it is, for a forward pass more in each rollout.";
+
 pub(super) fn render(data: &TrainingData) -> String {
     let mut text = format!("# {}\n", data.title.replace(['\n', '\r'], " "));
     for run in &data.runs {
@@ -17,6 +21,9 @@ pub(super) fn render(data: &TrainingData) -> String {
             sentence(run),
             table(data, run).to_markdown()
         ));
+        if run.lacks_divergence(data.kind) {
+            text.push_str(&format!("\n{NO_DIVERGENCE}\n"));
+        }
     }
     text.push_str(&format!("\n{LEGEND}\n"));
     for note in &data.notes {

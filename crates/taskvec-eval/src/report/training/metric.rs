@@ -26,6 +26,9 @@ pub(super) struct Metric {
     pub(super) is_headline: bool,
 }
 
+/// The divergence from the initial model: not measured where it has no weight.
+pub(super) const DIVERGENCE: &str = "kl";
+
 /// The deviation of the reward: no figure of its own, but the band of another.
 pub(super) const SPREAD: &str = "reward_std";
 /// The measurement that has such a band.

@@ -181,6 +181,31 @@ fn a_collapse_is_named_on_the_page_in_markdown_and_in_figures() {
 }
 
 #[test]
+fn a_divergence_that_was_not_measured_is_said_to_be() {
+    let text = rewarded(4);
+    let without: String = text
+        .lines()
+        .map(|line| {
+            let mut step: serde_json::Value = serde_json::from_str(line).unwrap();
+            step.as_object_mut().unwrap().remove("kl");
+            format!("{step}\n")
+        })
+        .collect();
+    let says = |text: &str| {
+        let run = parsed("g.training/metrics.jsonl", text).unwrap();
+        let page = TrainingPage::build(&[run], None).unwrap();
+        let said = "divergence from the initial model was not measured";
+        assert_eq!(
+            page.to_html().contains(said),
+            page.to_markdown().contains(said)
+        );
+        page.to_html().contains(said)
+    };
+    assert!(says(&without) && !says(&text));
+    assert!(!says(&taught(1e-3)));
+}
+
+#[test]
 fn there_is_a_figure_for_each_measurement_there_is() {
     let (page, other) = pages();
     let ids = |page: &TrainingPage| -> Vec<String> {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::train::loss::{LossType, RewardScale};
-use crate::train::optimizer::AdamWConfig;
+use crate::train::optimizer::{AdamWConfig, Numbers};
 use crate::{Error, Result};
 
 /// Settings of group relative policy optimisation. Names and meanings are those of TRL's `GRPOConfig`, except
@@ -120,7 +120,12 @@ impl GrpoConfig {
         }
     }
 
-    pub(super) fn validate(&self) -> Result<()> {
+    /// Refuses what no run can have.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidSetting`] for the first setting out of range.
+    pub fn validate(&self) -> Result<()> {
         let refuse = |setting, value: String, expected| {
             Err(Error::InvalidSetting {
                 setting,
@@ -153,8 +158,6 @@ impl GrpoConfig {
         }
         for (setting, value) in [
             ("temperature", self.temperature),
-            ("learning_rate", self.learning_rate),
-            ("max_grad_norm", self.max_grad_norm),
             ("epsilon", self.epsilon),
             ("epsilon_high", self.epsilon_high()),
         ] {
@@ -165,7 +168,13 @@ impl GrpoConfig {
         if !(self.beta.is_finite() && self.beta >= 0.0) {
             return refuse("beta", self.beta.to_string(), "0 or more");
         }
-        Ok(())
+        Numbers {
+            learning_rate: self.learning_rate,
+            min_lr_rate: self.min_lr_rate,
+            max_grad_norm: self.max_grad_norm,
+            adam: &self.optimizer(),
+        }
+        .check()
     }
 
     pub(super) fn epsilon_high(&self) -> f64 {

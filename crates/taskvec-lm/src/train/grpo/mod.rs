@@ -115,6 +115,15 @@ pub fn train(
             steps,
         )?;
         let mut metrics = learn(&mut learner, reference.as_ref(), &group, config, steps)?;
+        for (what, value) in [("loss", metrics.loss), ("entropy", metrics.entropy)] {
+            if !value.is_finite() {
+                return Err(Error::Diverged {
+                    step: steps,
+                    what,
+                    value,
+                });
+            }
+        }
         let warnings = watch.observe(&mut metrics);
         if let Some(log) = &mut metrics_log {
             log.write(&metrics)?;
