@@ -4,10 +4,16 @@ use std::fmt::Write;
 
 use unicode_width::UnicodeWidthStr;
 
+use super::table::shortened;
+
 /// The widest drawing.
 const WIDEST: usize = 60;
 /// A narrower one tells nothing.
 const NARROWEST: usize = 12;
+/// Labels are not shortened below this; what is left out then is the interval.
+const NARROWEST_LABEL: usize = 12;
+const ACCURACY: &str = "accuracy %";
+const INTERVAL: &str = "95 % interval";
 
 /// One point of a curve.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,10 +41,14 @@ pub(crate) fn curve(heading: &str, points: &[CurvePoint], width: usize) -> Strin
     let high = ((high * 10.0).ceil() / 10.0).max(low + 0.1);
 
     let labels = points.iter().map(|point| point.label.width());
-    let label = labels.chain([heading.width()]).max().unwrap_or(0);
-    let numbers = label + 2 + "accuracy %".len() + 2 + "95 % interval".len();
-    let drawing = width.saturating_sub(numbers + 2).min(WIDEST);
-    let is_drawn = drawing >= NARROWEST && measured().next().is_some();
+    let natural = labels.chain([heading.width()]).max().unwrap_or(0);
+    let (accuracy, interval) = (2 + ACCURACY.len(), 2 + INTERVAL.len());
+    // What is beside a label, with the interval if a label of some length has room beside it.
+    let has_interval = width.saturating_sub(accuracy + interval) >= natural.min(NARROWEST_LABEL);
+    let beside = accuracy + if has_interval { interval } else { 0 };
+    let label = natural.min(width.saturating_sub(beside).max(1));
+    let drawing = width.saturating_sub(label + beside + 2).min(WIDEST);
+    let is_drawn = has_interval && drawing >= NARROWEST && measured().next().is_some();
 
     let mut text = String::new();
     let ends = if is_drawn {
@@ -51,22 +61,26 @@ pub(crate) fn curve(heading: &str, points: &[CurvePoint], width: usize) -> Strin
     } else {
         String::new()
     };
-    let _ = writeln!(
-        text,
-        "{}  accuracy %  95 % interval{ends}",
-        left(heading, label)
-    );
+    let interval = if has_interval {
+        format!("  {INTERVAL}")
+    } else {
+        String::new()
+    };
+    let _ = writeln!(text, "{}  {ACCURACY}{interval}{ends}", left(heading, label));
     for point in points {
         let Some(found) = point.measured else {
             let _ = writeln!(text, "{}           –", left(&point.label, label));
             continue;
         };
-        let interval = format!("{:.1} to {:.1}", 100.0 * found.low, 100.0 * found.high);
         let mut line = format!(
-            "{}  {:>10.1}  {interval:>13}",
+            "{}  {:>10.1}",
             left(&point.label, label),
             100.0 * found.value
         );
+        if has_interval {
+            let interval = format!("{:.1} to {:.1}", 100.0 * found.low, 100.0 * found.high);
+            line.push_str(&format!("  {interval:>13}"));
+        }
         if is_drawn {
             let column = |value: f64| {
                 let share = (value - low) / (high - low);
@@ -84,6 +98,7 @@ pub(crate) fn curve(heading: &str, points: &[CurvePoint], width: usize) -> Strin
 }
 
 fn left(text: &str, width: usize) -> String {
+    let text = shortened(text, width);
     format!("{text}{}", " ".repeat(width.saturating_sub(text.width())))
 }
 
@@ -121,6 +136,28 @@ mod tests {
             text.contains("44.0 to 56.0") && !text.contains('●'),
             "{text}"
         );
+    }
+
+    #[test]
+    fn no_line_is_wider_than_the_terminal() {
+        let mut grid = points();
+        for point in &mut grid {
+            point.label = format!("{}, b = 0.25, mlp 0-3 = 0.5", point.label);
+        }
+        for width in [16, 20, 30, 40, 50, 60, 80, 120] {
+            let text = curve("micro-gsm adversarial", &grid, width);
+            assert!(
+                text.lines().all(|line| line.width() <= width),
+                "{width}:\n{text}"
+            );
+            assert!(text.contains("25.0"), "{width}:\n{text}");
+            assert_eq!(
+                text.contains("44.0 to 56.0"),
+                width >= 39,
+                "{width}:\n{text}"
+            );
+            assert_eq!(text.contains('●'), width >= 72, "{width}:\n{text}");
+        }
     }
 
     #[test]

@@ -4,6 +4,8 @@ use std::io::{self, Write};
 
 use anstream::AutoStream;
 
+use unicode_width::UnicodeWidthStr;
+
 use super::{Printer, UNBOUNDED};
 
 /// On a terminal the latest block, elsewhere a line for each.
@@ -31,7 +33,10 @@ impl<'a> Live<'a> {
     pub(crate) fn show(&mut self, block: &str, line: &str) {
         let height = terminal_size::terminal_size_of(io::stderr())
             .map_or(0, |(_, height)| usize::from(height.0));
-        let lines = block.lines().count();
+        // A line that is wider than the terminal takes several of its lines.
+        let columns = self.width().saturating_add(1);
+        let rows = |line: &str| line.width().div_ceil(columns).max(1);
+        let lines = block.lines().map(rows).sum::<usize>();
         // A bar is drawn below.
         if !self.printer.draws || lines + 2 > height {
             self.clear();

@@ -6,6 +6,11 @@ use std::time::{Duration, Instant};
 
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 
+use super::UNBOUNDED;
+use super::table::shortened;
+
+/// On a terminal with fewer columns than this nothing is drawn beside the counts.
+const NARROW: usize = 100;
 /// A reader of a log wants to see that it lives, not to scroll.
 const LINE_EVERY: Duration = Duration::from_secs(15);
 
@@ -49,8 +54,18 @@ impl Progress {
             Unit::Bytes => "{bytes}/{total_bytes} {bytes_per_sec}".to_owned(),
             Unit::Count(unit) => format!("{{pos}}/{{len}} {unit}"),
         };
-        let template =
-            format!("{{prefix}} {{bar:24.cyan/dim}} {counts} {{msg}} [{{elapsed}}, {{eta}} left]");
+        // A narrow terminal has no room for the bar itself, and none for the whole of a long name.
+        let columns = terminal_size::terminal_size_of(std::io::stderr())
+            .map_or(UNBOUNDED, |(width, _)| usize::from(width.0));
+        let (label, template) = if columns < NARROW {
+            let template = format!("{{prefix}} {counts} {{msg}} [{{eta}} left]");
+            (shortened(&label, columns / 3), template)
+        } else {
+            let template = format!(
+                "{{prefix}} {{bar:24.cyan/dim}} {counts} {{msg}} [{{elapsed}}, {{eta}} left]"
+            );
+            (label, template)
+        };
         let style = ProgressStyle::with_template(&template)
             .unwrap_or_else(|_| ProgressStyle::default_bar())
             .progress_chars("━╸─");

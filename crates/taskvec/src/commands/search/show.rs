@@ -107,10 +107,10 @@ impl<'a> Board<'a> {
 
 /// Prints what was found, what it is worth and what each group is.
 pub(super) fn print(search: &Search, outcome: &Outcome, printer: &Printer) -> anyhow::Result<()> {
-    printer.data(format!(
+    printer.data(printer.wrapped(&format!(
         "What leaving out a group changes, from {}, on {} validation questions",
         outcome.start.model, outcome.validation_questions
-    ))?;
+    )))?;
     printer.table(&Table::from(&outcome.importance_table()))?;
     printer.data("\nWhat was found")?;
     printer.table(&Table::from(&outcome.picks_table()))?;
