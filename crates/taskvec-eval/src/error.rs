@@ -294,7 +294,8 @@ pub enum Error {
     },
     /// A model with two answers to one question: records of different runs were mixed.
     #[error(
-        "`{model}` has more than one answer to document `{document}` of `{task}` under condition `{condition}`"
+        "`{model}` has more than one answer to document `{document}` of `{task}` under condition `{condition}`{}",
+        if differing.is_empty() { String::new() } else { format!(", which differ in {}", differing.join(", ")) }
     )]
     AmbiguousSample {
         /// The model label.
@@ -305,6 +306,8 @@ pub enum Error {
         condition: Condition,
         /// The document.
         document: String,
+        /// In what the answers differ: `weights`, `prompt form`.
+        differing: Vec<&'static str>,
     },
     /// A record file without a record.
     #[error("there are no records in `{}`", path.display())]
@@ -557,7 +560,7 @@ impl Error {
                 Some("wait for the other run, or write to another file".to_owned())
             }
             Self::RecordLine { path, .. } => Some(format!(
-                "only a torn last line is repaired by itself; mend or remove `{}`",
+                "only a torn last line is left out by itself; mend or remove `{}`",
                 path.display()
             )),
             Self::Engine { source, .. } => {
@@ -584,7 +587,10 @@ impl Error {
                 Some("evaluate the baseline on the same tasks and conditions".to_owned())
             }
             Self::AmbiguousSample { .. } => {
-                Some("report one run at a time, or give the models different names".to_owned())
+                Some(
+                    "these are two runs under one name: evaluate each into an `--out` of its own"
+                        .to_owned(),
+                )
             }
             Self::UnknownModel { .. } | Self::TaskNotSwept { .. } | Self::ConditionNotSwept { .. } => {
                 None

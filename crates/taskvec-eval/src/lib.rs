@@ -6,6 +6,7 @@
 //! one may be, and a [`Report`] is the table. Not covered: tensors and tokens; a language model is whatever
 //! implements [`Generator`].
 
+mod asked;
 pub mod comparison;
 pub mod completions;
 pub mod condition;

@@ -152,14 +152,22 @@ pub(crate) enum Refusal {
         title: String,
     },
     /// A directory that records of something else are kept in.
-    #[error("`{directory}` holds a {what} of `{expression}`")]
+    #[error("`{directory}` holds {what}")]
     OtherRecords {
         /// The directory.
         directory: String,
-        /// `sweep`, or `search in 7 groups`.
+        /// `a sweep of EXPR`, or `a search in 7 groups of EXPR`.
         what: String,
-        /// What was measured there.
-        expression: String,
+    },
+    /// A directory that holds more of the same, or the same otherwise.
+    #[error("`{directory}` holds a {what} {clash}")]
+    OtherQuestions {
+        /// The directory.
+        directory: String,
+        /// `sweep`.
+        what: &'static str,
+        /// The end of the sentence.
+        clash: String,
     },
     /// A coefficient that changes no weight.
     #[error(
@@ -170,6 +178,20 @@ pub(crate) enum Refusal {
         name: String,
         /// The expression.
         expression: String,
+    },
+    /// Something that no file can be written to.
+    #[error("`{path}` {what}")]
+    NoFile {
+        /// What was named.
+        path: String,
+        /// What it is.
+        what: &'static str,
+    },
+    /// Results that are those of an interrupted run.
+    #[error("{lacking}")]
+    Unfinished {
+        /// What is missing, in a sentence.
+        lacking: String,
     },
     /// A file of the user's own, where a page was to be written.
     #[error("`{path}` exists and is no report of that format")]
@@ -288,6 +310,16 @@ impl Refusal {
                 Some("`taskvec inspect` shows where a vector is zero".to_owned())
             }
             Self::OtherStudy { .. } | Self::OtherRecords { .. } => Some("pass another directory with `--out`".to_owned()),
+            Self::OtherQuestions { what, .. } => Some(format!(
+                "ask for all that the {what} there has, and for more if you like, or pass another directory with `--out`"
+            )),
+            Self::NoFile { .. } => Some(
+                "name a regular file, or a path where there is nothing; what is printed to standard output can be sent anywhere"
+                    .to_owned(),
+            ),
+            Self::Unfinished { .. } => Some(
+                "published numbers must be those of a whole run: finish it, or take a model that has all of its answers".to_owned(),
+            ),
             Self::NotAReport { .. } => Some("pass another path with `-o`".to_owned()),
             Self::TrainingBesideRecords { .. } => Some("make a page of each".to_owned()),
             Self::NotOfTraining { .. } => Some(

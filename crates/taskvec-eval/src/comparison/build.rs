@@ -1,12 +1,12 @@
 //! Pairing records.
 
-use super::{Change, Comparison, Example, Row, SCHEMA_VERSION};
+use super::{Change, Comparison, Example, PairedPassAtK, Row, SCHEMA_VERSION};
 use crate::condition::Condition;
 use crate::error::{Error, Result};
-use crate::generator::Prompt;
-use crate::run::{Record, Request};
+use crate::run::{ASPECTS, Record, differing};
 use crate::statistics::{
-    PairedCounts, Z_95, holm, mcnemar_exact, newcombe_paired, paired_bootstrap,
+    Interval, PairedCounts, Z_95, holm, mcnemar_exact, newcombe_paired, paired_bootstrap,
+    pass_at_some_k,
 };
 use std::collections::BTreeMap;
 
@@ -201,17 +201,17 @@ fn cells<'a>(records: &'a [Record]) -> Result<(Vec<Cell<'a>>, BTreeMap<Cell<'a>,
             record.sample,
             record.reference.as_str(),
         );
-        if versions
+        if let Some(earlier) = versions
             .entry(&record.task_version)
             .or_default()
             .insert(key, record)
-            .is_some()
         {
             return Err(Error::AmbiguousSample {
                 model: record.model.clone(),
                 task: record.task.clone(),
                 condition: record.condition,
                 document: record.doc_id.clone(),
+                differing: differing(earlier, record),
             });
         }
     }
@@ -248,8 +248,13 @@ fn row(
         .collect();
     let is_independent = documents.len() == pairs.len();
     let newcombe = newcombe_paired(counts, Z_95);
-    // There are pairs, and resamples.
-    let bootstrap = paired_bootstrap(&means, RESAMPLES, BOOTSTRAP_SEED).unwrap_or(newcombe);
+    let bootstrap = paired_bootstrap(&means, RESAMPLES, BOOTSTRAP_SEED);
+    // Too few documents to be resampled say nothing where their samples are not independent.
+    let bootstrap = bootstrap.unwrap_or(if is_independent {
+        newcombe
+    } else {
+        Interval::UNKNOWN
+    });
     let interval = if is_independent { newcombe } else { bootstrap };
     let p_value = is_independent.then(|| mcnemar_exact(counts));
     Row {
@@ -275,7 +280,31 @@ fn row(
         lost: counts.only_second,
         p_value,
         p_value_adjusted: p_value,
+        pass_at_k: pass_at_k(documents.values()),
     }
+}
+
+/// Of both runs, on the samples that both have; each document's scores are those of the second run and of the first.
+fn pass_at_k<'a>(documents: impl Iterator<Item = &'a Vec<(bool, bool)>>) -> Vec<PairedPassAtK> {
+    let (second, first): (Vec<_>, Vec<_>) = documents
+        .map(|scores| {
+            let n = scores.len() as u64;
+            let right = |is_right: fn(&(bool, bool)) -> bool| {
+                scores.iter().filter(|score| is_right(score)).count() as u64
+            };
+            ((n, right(|score| score.0)), (n, right(|score| score.1)))
+        })
+        .unzip();
+    let pairs = pass_at_some_k(&first)
+        .into_iter()
+        .zip(pass_at_some_k(&second));
+    pairs
+        .map(|(first, second)| PairedPassAtK {
+            k: first.k,
+            first: first.value,
+            second: second.value,
+        })
+        .collect()
 }
 
 fn example(one: &Record, other: &Record) -> Example {
@@ -292,32 +321,6 @@ fn example(one: &Record, other: &Record) -> Example {
         second_answer: other.score.strict.clone(),
     }
 }
-
-/// What determines an answer, by name.
-type Aspect = (&'static str, fn(&Record) -> String);
-
-const ASPECTS: [Aspect; 6] = [
-    ("model", |record| record.model.clone()),
-    ("expression", |record| record.expression.clone()),
-    ("weights", |record| record.fingerprint.clone()),
-    ("engine", |record| record.engine.clone()),
-    ("prompt form", |record| match record.prompt {
-        Prompt::Text(_) => "base".to_owned(),
-        Prompt::Chat(_) => "chat".to_owned(),
-    }),
-    ("sampling", |record| match &record.request {
-        Request::Generate { sampling, .. } if sampling.temperature == 0.0 => "greedy".to_owned(),
-        Request::Generate { sampling, .. } => format!(
-            "temperature {}, top_p {}, top_k {}",
-            sampling.temperature,
-            sampling.top_p,
-            sampling
-                .top_k
-                .map_or_else(|| "all".to_owned(), |k| k.to_string())
-        ),
-        Request::Likelihood { .. } => "likelihoods".to_owned(),
-    }),
-];
 
 /// What differs between the samples that are compared.
 fn changes(pairs: &[(&Record, &Record)]) -> Vec<Change> {

@@ -95,6 +95,20 @@ pub struct Row {
     pub p_value: Option<f64>,
     /// The same, corrected over all rows (Holm).
     pub p_value_adjusted: Option<f64>,
+    /// pass@k of both, on the samples that both have; nothing where each document has one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub pass_at_k: Vec<PairedPassAtK>,
+}
+
+/// Two estimates of pass@k.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct PairedPassAtK {
+    /// Samples that one may choose from.
+    pub k: u64,
+    /// The first run's.
+    pub first: f64,
+    /// The second run's.
+    pub second: f64,
 }
 
 impl Row {

@@ -4,6 +4,7 @@ use super::{Comparison, Example, Row};
 use crate::generator::Prompt;
 use crate::report::render::{p_value, percent, points, title};
 use crate::report::{SIGNIFICANCE, Table, Verdict};
+use std::collections::BTreeSet;
 
 /// What is shown of a completion.
 const LONGEST_SHOWN: usize = 600;
@@ -24,9 +25,14 @@ impl Comparison {
             "p",
             "adjusted p",
         ];
+        let all = self.rows.iter().flat_map(|row| &row.pass_at_k);
+        let ks: BTreeSet<u64> = all.map(|pass| pass.k).filter(|k| *k > 1).collect();
+        let of_k = ks
+            .iter()
+            .flat_map(|k| ["first", "second"].map(|run| format!("{run} pass@{k}")));
         Table {
-            header: header.map(str::to_owned).to_vec(),
-            rows: self.rows.iter().map(cells).collect(),
+            header: header.map(str::to_owned).into_iter().chain(of_k).collect(),
+            rows: self.rows.iter().map(|row| cells(row, &ks)).collect(),
         }
     }
 
@@ -42,7 +48,9 @@ impl Comparison {
         }
         if self.rows.iter().any(|row| row.p_value.is_none()) {
             lines.push(
-                "Where documents have several samples: paired bootstrap over documents (BCa), and no test.".to_owned(),
+                "Where documents have several samples: paired bootstrap over documents (BCa) where there are ten or more, and no \
+                 test; pass@k by the unbiased estimator."
+                    .to_owned(),
             );
         }
         if self.rows.len() > 1 {
@@ -70,13 +78,13 @@ impl Comparison {
     }
 }
 
-fn cells(row: &Row) -> Vec<String> {
+fn cells(row: &Row, ks: &BTreeSet<u64>) -> Vec<String> {
     let star = match row.verdict() {
         Verdict::Undecided => "",
         Verdict::Higher | Verdict::Lower => "*",
     };
     let p = |value: Option<f64>| value.map_or_else(String::new, p_value);
-    vec![
+    let mut cells = vec![
         title(&row.task, row.condition),
         row.n.to_string(),
         percent(row.first_accuracy),
@@ -87,7 +95,15 @@ fn cells(row: &Row) -> Vec<String> {
         row.lost.to_string(),
         p(row.p_value),
         p(row.p_value_adjusted),
-    ]
+    ];
+    for k in ks {
+        let found = row.pass_at_k.iter().find(|pass| pass.k == *k);
+        cells.extend(match found {
+            Some(pass) => [pass.first, pass.second].map(percent),
+            None => [String::new(), String::new()],
+        });
+    }
+    cells
 }
 
 impl Example {

@@ -149,9 +149,25 @@ fn several_samples_of_a_document_are_not_independent() {
         (row.ci_low, row.ci_high),
         (row.bootstrap_low, row.bootstrap_high)
     );
+    // Of ten documents three out of four samples are right, so that of four one is.
+    let passes: Vec<(u64, f64, f64)> = row
+        .pass_at_k
+        .iter()
+        .map(|pass| (pass.k, pass.first, pass.second))
+        .collect();
+    assert_eq!(passes, [(1, 0.25, 0.375), (4, 0.25, 0.5)]);
+    let table = comparison.table();
+    assert_eq!(table.header[10..], ["first pass@4", "second pass@4"]);
+    assert_eq!(table.rows[0][10..], ["25.0", "50.0"]);
     // Ten points over 80 independent samples would be sure; over 20 documents they are not.
     assert!(row.ci_low < 0.0 && row.ci_high > 0.125, "{row:?}");
     assert!(comparison.legend().join("\n").contains("several samples"));
+    // Nine documents are too few to be resampled, and their samples no more than they are.
+    let few = |records: Vec<Record>| -> Vec<Record> { records[..9 * 4].to_vec() };
+    let comparison = Comparison::build(&few(first), &few(second), 0).unwrap();
+    let row = &comparison.rows[0];
+    assert_eq!((row.ci_low, row.ci_high), (-1.0, 1.0));
+    assert_eq!(row.verdict(), Verdict::Undecided);
 }
 
 fn with(records: Vec<Record>, change: impl Fn(&mut Record)) -> Vec<Record> {
@@ -244,11 +260,17 @@ fn what_cannot_be_compared() {
             .starts_with("the second run has no records of `other`"),
         "{error}"
     );
-    let twice = [first.clone(), first].concat();
-    assert!(matches!(
-        Comparison::build(&twice, &second, 0).unwrap_err(),
-        Error::AmbiguousSample { .. }
-    ));
+    let again = with(first.clone(), |record| {
+        record.engine = "another".to_owned();
+        record.fingerprint = "other weights".to_owned();
+    });
+    let twice = [first, again].concat();
+    let error = Comparison::build(&twice, &second, 0).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "`target` has more than one answer to document `sums/0` of `sums` under condition `clean`, which differ in weights, engine"
+    );
+    assert!(error.hint().unwrap().contains("--out"));
 }
 
 #[test]
@@ -261,7 +283,8 @@ fn record_files_are_read_whole_or_refused() {
         log.append(record.clone()).unwrap();
     }
     log.finish().unwrap();
-    assert_eq!(read_records(&path).unwrap(), first);
+    let read = read_records(&path).unwrap();
+    assert_eq!((read.records, read.torn), (first.clone(), None));
     let whole = std::fs::read_to_string(&path).unwrap();
     let refused = |text: &str| {
         std::fs::write(&path, text).unwrap();
@@ -273,10 +296,16 @@ fn record_files_are_read_whole_or_refused() {
         refused(&whole.replacen("{\"model\"", "{\"mod", 1)),
         Error::RecordLine { line: 1, .. }
     ));
-    assert!(matches!(
-        refused(&whole[..whole.len() - 9]),
-        Error::RecordLine { line: 40, .. }
-    ));
+    // What a crash tore off is left out, and that is said; a line that lost its end alone is a line.
+    for (cut, count, is_torn) in [(9, 39, true), (1, 40, false)] {
+        std::fs::write(&path, &whole[..whole.len() - cut]).unwrap();
+        let read = read_records(&path).unwrap();
+        assert_eq!(read.records, first[..count]);
+        assert_eq!(read.torn.is_some(), is_torn);
+    }
+    // The same answer twice, as where files were put together, is one.
+    std::fs::write(&path, format!("{whole}{whole}")).unwrap();
+    assert_eq!(read_records(&path).unwrap().records, first);
     let other = refused("{\"doc_id\": \"3\", \"resps\": []}\n");
     let Error::RecordLine {
         line: 1, source, ..

@@ -14,7 +14,7 @@ mod summary;
 mod tests;
 
 pub use file::MAX_LINE_BYTES;
-pub use summary::{KindSummary, PassAtK, Summary};
+pub use summary::{KindSummary, Summary};
 
 use crate::error::{Error, Result};
 use crate::generator::{Completion, Finish};

@@ -1,7 +1,7 @@
 //! What scored completions come to.
 
 use super::ScoredCompletion;
-use crate::statistics::{Interval, Z_95, mean, mean_pass_at_k, wilson};
+use crate::statistics::{Interval, PassAtK, Z_95, mean, pass_at_some_k, wilson};
 use crate::task::{Metric, Task};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -31,19 +31,10 @@ pub struct Summary {
     pub strict: f64,
     /// Share of completions that are right, flexibly read.
     pub flexible: f64,
-    /// For several completions of each document.
+    /// Over the documents with completions; nothing where each of them has one alone.
     pub pass_at_k: Vec<PassAtK>,
     /// Each subtask, where there are several.
     pub kinds: Vec<KindSummary>,
-}
-
-/// One estimate of pass@k: over all documents with completions.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct PassAtK {
-    /// Completions that one may choose from.
-    pub k: u64,
-    /// The estimate.
-    pub value: f64,
 }
 
 /// One subtask.
@@ -91,15 +82,7 @@ impl Summary {
             interval: wilson(right, scored.len() as u64, Z_95),
             strict: share(&|sample| sample.score.correct),
             flexible: share(&|sample| sample.score.flexible_correct),
-            pass_at_k: [1, 10, 100]
-                .into_iter()
-                .filter_map(|k| {
-                    Some(PassAtK {
-                        k,
-                        value: mean_pass_at_k(&counted, k)?,
-                    })
-                })
-                .collect(),
+            pass_at_k: pass_at_some_k(&counted),
             kinds: if kinds.len() < 2 {
                 Vec::new()
             } else {

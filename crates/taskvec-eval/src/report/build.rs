@@ -3,10 +3,10 @@
 use super::{Difference, Report, Row, SCHEMA_VERSION};
 use crate::error::{Error, Result};
 use crate::generator::Finish;
-use crate::run::Record;
+use crate::run::{Record, differing};
 use crate::statistics::{
-    PairedCounts, Z_95, bootstrap_mean, holm, mcnemar_exact, newcombe_paired, paired_bootstrap,
-    wilson,
+    Interval, PairedCounts, Z_95, bootstrap_mean, holm, mcnemar_exact, newcombe_paired,
+    paired_bootstrap, pass_at_some_k, wilson, wilson_share,
 };
 use std::collections::BTreeMap;
 
@@ -34,16 +34,16 @@ impl Report {
                 cells.push((record, Samples::new()));
                 cells.len() - 1
             });
-            if cells[place]
+            let known = cells[place]
                 .1
-                .insert((&record.doc_id, record.sample), record)
-                .is_some()
-            {
+                .insert((&record.doc_id, record.sample), record);
+            if let Some(earlier) = known {
                 return Err(Error::AmbiguousSample {
                     model: record.model.clone(),
                     task: record.task.clone(),
                     condition: record.condition,
                     document: record.doc_id.clone(),
+                    differing: differing(earlier, record),
                 });
             }
         }
@@ -86,17 +86,22 @@ impl Report {
     }
 }
 
-/// For each question the share of its answers that are right.
-fn questions<'a>(samples: &Samples<'a>) -> BTreeMap<&'a str, f64> {
-    let mut counts: BTreeMap<&str, (f64, f64)> = BTreeMap::new();
+/// For each question its answers, and how many of them are right.
+fn counts<'a>(samples: &Samples<'a>) -> BTreeMap<&'a str, (u64, u64)> {
+    let mut counts: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
     for ((document, _), record) in samples {
-        let (right, all) = counts.entry(document).or_default();
-        *right += f64::from(u8::from(record.is_right()));
-        *all += 1.0;
+        let (all, right) = counts.entry(document).or_default();
+        *all += 1;
+        *right += u64::from(record.is_right());
     }
-    let shares = counts.into_iter();
-    shares
-        .map(|(document, (right, all))| (document, right / all))
+    counts
+}
+
+/// For each question the share of its answers that are right, in the order of the questions.
+fn shares(samples: &Samples<'_>) -> Vec<f64> {
+    let counts = counts(samples).into_values();
+    counts
+        .map(|(all, right)| right as f64 / all as f64)
         .collect()
 }
 
@@ -114,13 +119,17 @@ fn row(first: &Record, samples: &Samples<'_>, difference: Option<Difference>) ->
     let correct = count(&Record::is_right);
     let flexible_correct = count(&|record| record.score.flexible_correct);
     // Answers to one question are not as good as answers to several.
-    let interval = match questions(samples) {
-        shares if shares.len() < samples.len() => {
-            let values: Vec<f64> = shares.values().copied().collect();
-            bootstrap_mean(&values, RESAMPLES, 0).unwrap_or_else(|| wilson(correct, n, Z_95))
-        }
-        _ => wilson(correct, n, Z_95),
+    let shares = shares(samples);
+    let questions = shares.len() as u64;
+    let interval = if questions < n {
+        bootstrap_mean(&shares, RESAMPLES, 0).unwrap_or_else(|| {
+            let mean = shares.iter().sum::<f64>() / questions as f64;
+            wilson_share(mean, questions, Z_95)
+        })
+    } else {
+        wilson(correct, n, Z_95)
     };
+    let counts: Vec<(u64, u64)> = counts(samples).into_values().collect();
     let tokens: usize = samples.values().map(|record| record.token_count).sum();
     Row {
         model: first.model.clone(),
@@ -130,6 +139,7 @@ fn row(first: &Record, samples: &Samples<'_>, difference: Option<Difference>) ->
         metric: first.metric,
         condition: first.condition,
         n,
+        questions,
         correct,
         accuracy: correct as f64 / n as f64,
         ci_low: interval.low,
@@ -138,6 +148,7 @@ fn row(first: &Record, samples: &Samples<'_>, difference: Option<Difference>) ->
         flexible_accuracy: flexible_correct as f64 / n as f64,
         mean_tokens: tokens as f64 / n as f64,
         truncated: count(&|record| record.finish == Some(Finish::Length)),
+        pass_at_k: pass_at_some_k(&counts),
         difference,
     }
 }
@@ -168,9 +179,9 @@ fn difference(
     // The same keys in the same order.
     let pairs = samples.values().zip(against.values());
     let counts = PairedCounts::count(pairs.map(|(one, other)| (one.is_right(), other.is_right())));
-    let (interval, p_value) = match (questions(samples), questions(against)) {
+    let (interval, p_value) = match (shares(samples), shares(against)) {
         (own, other) if own.len() < samples.len() => {
-            let pairs: Vec<(f64, f64)> = own.into_values().zip(other.into_values()).collect();
+            let pairs: Vec<(f64, f64)> = own.into_iter().zip(other).collect();
             let better = pairs.iter().filter(|(one, other)| one > other).count() as u64;
             let worse = pairs.iter().filter(|(one, other)| one < other).count() as u64;
             // McNemar's test of pairs that are not just right or wrong is the sign test.
@@ -181,8 +192,7 @@ fn difference(
                 neither: pairs.len() as u64 - better - worse,
             };
             let interval = paired_bootstrap(&pairs, RESAMPLES, 0);
-            let interval = interval.unwrap_or_else(|| newcombe_paired(counts, Z_95));
-            (interval, mcnemar_exact(signs))
+            (interval.unwrap_or(Interval::UNKNOWN), mcnemar_exact(signs))
         }
         _ => (newcombe_paired(counts, Z_95), mcnemar_exact(counts)),
     };

@@ -24,10 +24,12 @@ pub use conclusion::Study;
 pub use figure::Figure;
 pub use inspection::{Found, Group, Inspection};
 pub use page::{Page, PageData, PageOptions, Run};
+pub use render::shown_ks;
 pub use robustness::{Robustness, robustness};
 pub use table::Table;
 
 use crate::condition::Condition;
+use crate::statistics::PassAtK;
 use crate::task::Metric;
 use serde::{Deserialize, Serialize};
 
@@ -70,11 +72,14 @@ pub struct Row {
     pub condition: Condition,
     /// Samples.
     pub n: u64,
+    /// Questions that these answer; as many, where each is asked once.
+    pub questions: u64,
     /// Samples that are right, by the reading that `metric` names.
     pub correct: u64,
     /// `correct / n`, from 0 to 1.
     pub accuracy: f64,
-    /// Lower end of the interval of the accuracy: Wilson's, or by bootstrap over questions that have several answers.
+    /// Lower end of the interval of the accuracy: Wilson's, or by bootstrap over questions that have several answers, where
+    /// there are enough of them.
     pub ci_low: f64,
     /// Upper end of it.
     pub ci_high: f64,
@@ -87,6 +92,9 @@ pub struct Row {
     pub mean_tokens: f64,
     /// Completions cut off by the limit on tokens.
     pub truncated: u64,
+    /// The chance that one of k answers is right, where questions have several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pass_at_k: Vec<PassAtK>,
     /// Comparison with the baseline; `None` in the baseline's own rows, and without one.
     pub difference: Option<Difference>,
 }
@@ -98,7 +106,7 @@ pub struct Difference {
     pub baseline: String,
     /// Accuracy less the baseline's accuracy, from −1 to 1.
     pub value: f64,
-    /// Lower end of the paired interval.
+    /// Lower end of the paired interval; −1 to 1, which says nothing, where too few questions have several answers.
     pub ci_low: f64,
     /// Upper end of it.
     pub ci_high: f64,

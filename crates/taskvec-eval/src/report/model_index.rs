@@ -31,17 +31,27 @@ fn entry(row: &Row) -> String {
         Metric::PassAtOne => ("pass@1", "pass@1", "text-generation"),
         Metric::Accuracy => ("accuracy", "accuracy", "multiple-choice"),
     };
-    format!(
+    let mut text = format!(
         "  - task:\n      type: {task}\n    dataset:\n      name: {}\n      type: {}\n      config: {}\n      split: test\n      revision: {}\n    metrics:\n    - type: {metric}\n      name: {name}\n      value: {}\n      verified: false\n      args:\n        questions: {}\n        confidence: 0.95\n        ci_low: {}\n        ci_high: {}\n",
         quoted(&row.task),
         quoted(&row.task),
         row.condition,
         quoted(&row.task_version),
         float(row.accuracy),
-        row.n,
+        row.questions,
         float(row.ci_low),
         float(row.ci_high),
-    )
+    );
+    for pass in row.pass_at_k.iter().filter(|pass| pass.k > 1) {
+        text.push_str(&format!(
+            "    - type: pass@{0}\n      name: pass@{0}\n      value: {1}\n      verified: false\n      args:\n        questions: {2}\n        answers: {3}\n",
+            pass.k,
+            float(pass.value),
+            row.questions,
+            row.n,
+        ));
+    }
+    text
 }
 
 /// A number that YAML reads as a real one.

@@ -2,6 +2,7 @@
 
 use super::{Difference, Report, Row, SIGNIFICANCE, Table, Verdict};
 use crate::condition::Condition;
+use std::collections::BTreeSet;
 
 impl Report {
     /// Models down, tasks and conditions across: accuracy in percent, and in parentheses the difference to
@@ -49,13 +50,16 @@ impl Report {
         self.cells()
             .into_iter()
             .map(|(task, condition)| {
-                let rows = self
+                let rows: Vec<&Row> = self
                     .rows
                     .iter()
-                    .filter(|row| row.task == task && row.condition == condition);
+                    .filter(|row| row.task == task && row.condition == condition)
+                    .collect();
+                let ks = shown_ks(&rows);
+                let of_k = ks.iter().map(|k| format!("pass@{k}"));
                 let table = Table {
-                    header: header.map(str::to_owned).to_vec(),
-                    rows: rows.map(detail).collect(),
+                    header: header.map(str::to_owned).into_iter().chain(of_k).collect(),
+                    rows: rows.iter().map(|row| detail(row, &ks)).collect(),
                 };
                 (title(task, condition), table)
             })
@@ -93,9 +97,16 @@ impl Report {
     /// How the numbers were made.
     #[must_use]
     pub fn legend(&self) -> String {
-        let accuracy = "Accuracy in percent with Wilson's 95 % interval.";
+        let mut accuracy = "Accuracy in percent with Wilson's 95 % interval.".to_owned();
+        if self.rows.iter().any(|row| row.questions < row.n) {
+            accuracy.push_str(
+                " Where questions have several answers: n counts answers, the intervals are by bootstrap over questions, the \
+                 test is the sign test of questions; pass@k is the chance that one of k answers is right (unbiased, Chen et \
+                 al. 2021).",
+            );
+        }
         match &self.baseline {
-            None => accuracy.to_owned(),
+            None => accuracy,
             Some(baseline) => format!(
                 "{accuracy} Difference to `{baseline}` in points on the same questions, with Newcombe's paired \
                  interval and McNemar's exact test; p adjusted for all comparisons in this report (Holm). \
@@ -153,7 +164,24 @@ fn summary(row: &Row) -> String {
     }
 }
 
-fn detail(row: &Row) -> Vec<String> {
+/// The k beyond 1 for which some row has an estimate of pass@k, ascending.
+#[must_use]
+pub fn shown_ks(rows: &[&Row]) -> Vec<u64> {
+    let all = rows.iter().flat_map(|row| &row.pass_at_k);
+    let ks: BTreeSet<u64> = all.map(|pass| pass.k).filter(|k| *k > 1).collect();
+    ks.into_iter().collect()
+}
+
+impl Row {
+    /// The estimate of pass@k in percent; empty where there is none.
+    #[must_use]
+    pub fn pass_at(&self, k: u64) -> String {
+        let found = self.pass_at_k.iter().find(|pass| pass.k == k);
+        found.map_or_else(String::new, |pass| percent(pass.value))
+    }
+}
+
+fn detail(row: &Row, ks: &[u64]) -> Vec<String> {
     let mut cells = vec![
         row.model.clone(),
         row.n.to_string(),
@@ -173,6 +201,7 @@ fn detail(row: &Row) -> Vec<String> {
         ]),
         None => cells.extend(std::iter::repeat_n(String::new(), 4)),
     }
+    cells.extend(ks.iter().map(|k| row.pass_at(*k)));
     cells
 }
 

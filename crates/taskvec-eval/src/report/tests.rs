@@ -144,6 +144,26 @@ fn several_answers_to_a_question_are_not_several_questions() {
 }
 
 #[test]
+fn several_answers_to_few_questions_are_not_certain() {
+    let mut all = Vec::new();
+    for (model, right) in [("target", 0), ("tuned", 1)] {
+        for sample in 0..20 {
+            let mut own = records(model, CLEAN, 1, |index| index < right);
+            own.iter_mut().for_each(|record| record.sample = sample);
+            all.extend(own);
+        }
+    }
+    let report = Report::build(&all, Some("target")).unwrap();
+    let row = report.row("tuned", "micro-gsm", CLEAN).unwrap();
+    // One question that is answered rightly twenty times is one question.
+    let one = wilson(1, 1, Z_95);
+    assert!((row.ci_low - one.low).abs() < 1e-9 && (row.ci_high - 1.0).abs() < 1e-9);
+    let difference = row.difference.as_ref().unwrap();
+    assert_eq!((difference.ci_low, difference.ci_high), (-1.0, 1.0));
+    assert_eq!(difference.verdict(), Verdict::Undecided);
+}
+
+#[test]
 fn p_values_are_adjusted_over_the_whole_report() {
     let report = study([70, 50], 40, 40, None);
     let difference = |model| {

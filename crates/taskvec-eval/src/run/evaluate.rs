@@ -7,6 +7,7 @@ use crate::condition::Condition;
 use crate::error::{Error, Result};
 use crate::generator::{Generator, Sampling};
 use crate::task::{Document, PromptForm, Protocol, Selection, Task};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Which model is asked, for records.
@@ -16,6 +17,8 @@ pub struct Subject {
     pub model: String,
     /// The expression that made it, as printed.
     pub expression: String,
+    /// What names in it stand for.
+    pub bindings: BTreeMap<String, String>,
     /// Hash of what the expression's value depends on; the same fingerprint must mean the same weights.
     pub fingerprint: String,
 }

@@ -11,6 +11,7 @@ pub(crate) fn record(model: &str, task: &str, doc_id: &str, correct: bool) -> Re
     Record {
         model: model.to_owned(),
         expression: format!("\"{model}\""),
+        bindings: Default::default(),
         fingerprint: model.to_owned(),
         engine: "made up".to_owned(),
         task: task.to_owned(),
@@ -21,6 +22,7 @@ pub(crate) fn record(model: &str, task: &str, doc_id: &str, correct: bool) -> Re
         kind: String::new(),
         sample: 0,
         seed: 0,
+        planned: 0,
         prompt_sha256: prompt_hash(&prompt),
         prompt,
         request: Request::Generate {

@@ -59,6 +59,8 @@ impl<'a> Ledger<'a> {
                     copies.push(Record {
                         model: draft.model.clone(),
                         expression: draft.expression.clone(),
+                        bindings: draft.bindings.clone(),
+                        planned: draft.planned,
                         ..known.clone()
                     });
                 }

@@ -15,6 +15,15 @@ fn is_torn(rest: &[u8]) -> bool {
     rest.starts_with(BEGINNING) || BEGINNING.starts_with(rest) || rest.contains(&0)
 }
 
+/// What a reader finds in a record file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RecordFile {
+    /// The records, those of one key and label once.
+    pub records: Vec<Record>,
+    /// A sentence, where a crash tore the last line off, which is left out.
+    pub torn: Option<String>,
+}
+
 /// Records by what determines them, in memory and, if wanted, in a JSONL file.
 ///
 /// # Guarantees
@@ -90,10 +99,23 @@ impl RecordLog {
     /// # Errors
     ///
     /// [`Error::RecordLine`], as [`RecordLog::open`].
-    pub fn parse(path: &Path, bytes: &[u8]) -> Result<Vec<Record>> {
+    pub fn parse(path: &Path, bytes: &[u8]) -> Result<RecordFile> {
         let mut log = Self::in_memory();
-        log.take(path, bytes)?;
-        Ok(log.records)
+        let whole = log.take(path, bytes)?;
+        let rest = &bytes[whole..];
+        // Whole but for the end of its line: somebody's editor took that.
+        let last = serde_json::from_slice(rest).ok();
+        let is_torn = !rest.is_empty() && last.is_none();
+        last.into_iter().for_each(|record| log.insert(record));
+        Ok(RecordFile {
+            records: log.records,
+            torn: is_torn.then(|| {
+                format!(
+                    "the last line of `{}` is not whole and is left out: its run was interrupted, or is still going on",
+                    path.display()
+                )
+            }),
+        })
     }
 
     /// Takes in the lines of a record file, and says how many bytes of it are whole lines.

@@ -4,9 +4,11 @@
 //! its samples there does not ask again. What a report says is computed from [`Record`]s and nothing else.
 //! Not covered: how a model is loaded, and several models at once.
 
+mod aspect;
 mod evaluate;
 #[cfg(test)]
 pub(crate) mod fixture;
+mod gap;
 mod ledger;
 mod log;
 mod read;
@@ -17,8 +19,10 @@ mod sample;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use aspect::{ASPECTS, differing};
 pub use evaluate::{Cell, Progress, RunOptions, Subject, cells, documents, evaluate, open_samples};
-pub use log::RecordLog;
+pub use gap::{Gap, Unfinished, Wanted};
+pub use log::{RecordFile, RecordLog};
 pub use read::read_records;
 pub(crate) use record::hexadecimal;
 pub use record::{Record, Request, prompt_hash};

@@ -5,6 +5,7 @@ use crate::generator::{Finish, Prompt, Sampling};
 use crate::task::{Document, Metric, SampleScore};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
 
 /// How the engine was asked.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -33,6 +34,9 @@ pub struct Record {
     pub model: String,
     /// The expression that made the model, as printed.
     pub expression: String,
+    /// What names in it stand for; nothing where it has none, and in records of older versions.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub bindings: BTreeMap<String, String>,
     /// Hash of what the expression's value depends on: the same fingerprint is the same weights.
     pub fingerprint: String,
     /// The engine, in its own words.
@@ -53,6 +57,10 @@ pub struct Record {
     pub sample: u32,
     /// Seed of documents and perturbations.
     pub seed: u64,
+    /// How many answers of this model to this task under this condition the run wanted that asked this one: fewer records than
+    /// that are those of an interrupted run. 0 in records of older versions, which do not say.
+    #[serde(default, skip_serializing_if = "is_unsaid")]
+    pub planned: usize,
     /// [`prompt_hash`] of the prompt.
     pub prompt_sha256: String,
     /// The prompt itself.
@@ -95,6 +103,10 @@ struct Determinants<'a> {
     sample: u32,
     prompt: &'a Prompt,
     request: &'a Request,
+}
+
+fn is_unsaid(planned: &usize) -> bool {
+    *planned == 0
 }
 
 impl Record {

@@ -40,6 +40,7 @@ impl Samples {
                 Protocol::MultipleChoice(_) => 1,
             };
             let document_hash = document_hash(document);
+            let planned = documents.len() * repeats as usize;
             for sample in 0..repeats {
                 let (prompt, request) = match protocol {
                     Protocol::Generative(generative) => (
@@ -60,6 +61,7 @@ impl Samples {
                 let draft = Record {
                     model: subject.model.clone(),
                     expression: subject.expression.clone(),
+                    bindings: subject.bindings.clone(),
                     fingerprint: subject.fingerprint.clone(),
                     engine: engine.to_owned(),
                     task: task.name().to_owned(),
@@ -70,6 +72,7 @@ impl Samples {
                     kind: document.kind.clone(),
                     sample,
                     seed: options.selection.seed,
+                    planned,
                     prompt_sha256: prompt_hash(&prompt),
                     prompt,
                     request,

@@ -119,6 +119,7 @@ fn subject(model: &str, fingerprint: &str) -> Subject {
     Subject {
         model: model.to_owned(),
         expression: format!("\"{model}\""),
+        bindings: BTreeMap::new(),
         fingerprint: fingerprint.to_owned(),
     }
 }
@@ -371,6 +372,34 @@ fn what_determines_a_result_decides_whether_it_is_used_again() {
         .key(),
         key
     );
+}
+
+#[test]
+fn an_interrupted_run_says_what_it_lacks() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("records.jsonl");
+    let (_, result) = whole_run(&path, Some(17));
+    assert!(result.is_err());
+    let read = |text: &[u8]| RecordLog::parse(&path, text).unwrap();
+    let bytes = std::fs::read(&path).unwrap();
+    let file = read(&bytes);
+    assert_eq!((file.records.len(), file.torn), (17, None));
+    let lacking = Unfinished::of("r", None, &file.records).unwrap();
+    assert!(
+        lacking
+            .sentence()
+            .contains("`target` has 7 of 10 answers to micro-gsm noise"),
+        "{}",
+        lacking.sentence()
+    );
+    // What a crash tore off is said, too.
+    let torn = read(&bytes[..bytes.len() - 5]);
+    assert_eq!(torn.records.len(), 16);
+    assert!(torn.torn.unwrap().contains("is not whole and is left out"));
+    let (_, result) = whole_run(&path, None);
+    let records = result.unwrap();
+    assert_eq!(Unfinished::of("r", None, &records), None);
+    assert!(records.iter().all(|record| record.planned == 10));
 }
 
 #[test]

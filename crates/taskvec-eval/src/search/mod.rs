@@ -15,6 +15,7 @@ pub(crate) mod tests;
 pub use outcome::{Against, Difference, Finished, Importance, Outcome, Pick, TrialRow};
 pub use walk::{Place, Space, Stage, Trial, Walk, walk};
 
+use crate::asked::Asked;
 use crate::condition::Condition;
 use crate::division::Division;
 use crate::error::{Error, Result};
@@ -123,6 +124,48 @@ impl Search {
         let mut text = serde_json::to_string_pretty(self).unwrap_or_default();
         text.push('\n');
         text
+    }
+
+    /// Why this cannot go on in the directory of `earlier`, a search of the same expression and groups, without leaving something
+    /// behind; the end of a sentence. `None` where it only goes further.
+    #[must_use]
+    pub fn clash(&self, earlier: &Self) -> Option<String> {
+        let chooses = |search: &Self| search.conditions.first().map(|it| it.name().to_owned());
+        let ways = [
+            ("start", earlier.start.text.clone(), self.start.text.clone()),
+            (
+                "validation share",
+                earlier.validation.to_string(),
+                self.validation.to_string(),
+            ),
+            (
+                "division seed",
+                earlier.division_seed.to_string(),
+                self.division_seed.to_string(),
+            ),
+            (
+                "choosing condition",
+                chooses(earlier).unwrap_or_default(),
+                chooses(self).unwrap_or_default(),
+            ),
+        ];
+        let mut differing = ways.into_iter().filter(|(_, earlier, now)| earlier != now);
+        if let Some((what, earlier, now)) = differing.next() {
+            return Some(format!("with the {what} {earlier}, and this one has {now}"));
+        }
+        self.asked().clash(&earlier.asked())
+    }
+
+    fn asked(&self) -> Asked<'_> {
+        Asked {
+            tasks: self.tasks.iter().map(String::as_str).collect(),
+            conditions: &self.conditions,
+            limit: self.limit,
+            seed: self.seed,
+            samples: 1,
+            temperature: 0.0,
+            prompt_form: &self.prompt_form,
+        }
     }
 
     /// Where it searches.

@@ -8,7 +8,7 @@ use crate::report::Report;
 use crate::report::render::points;
 use crate::run::Record;
 use crate::statistics::{PairedCounts, Z_95, holm, mcnemar_exact, newcombe_paired, wilson};
-use crate::sweep::Value;
+use crate::sweep::{Value, few_questions};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use taskvec_core::Coefficient;
@@ -182,10 +182,21 @@ impl Outcome {
     /// The records of the last few points' answers to the test questions: without the vector, start, one for all, found.
     #[must_use]
     pub fn measured(&self, search: &Search, records: &[Record]) -> Vec<Record> {
+        measured(&self.shown(), records, &search.division())
+    }
+
+    /// The labels of those points, each once.
+    #[must_use]
+    pub fn shown(&self) -> Vec<&str> {
         let picks = self.without.iter();
         let picks = picks.chain([&self.start, &self.uniform, &self.found]);
-        let models: Vec<&str> = picks.map(|pick| pick.model.as_str()).collect();
-        measured(&models, records, &search.division())
+        let mut models: Vec<&str> = Vec::new();
+        for pick in picks {
+            if !models.contains(&pick.model.as_str()) {
+                models.push(&pick.model);
+            }
+        }
+        models
     }
 
     /// The best point's coefficient of a group.
@@ -418,6 +429,10 @@ fn measured(shown: &[&str], records: &[Record], division: &Division) -> Vec<Reco
 
 fn warnings(search: &Search, walk: &Walk, outcome: &Outcome) -> Vec<String> {
     let mut warnings = Vec::new();
+    warnings.extend(few_questions(
+        outcome.validation_questions,
+        outcome.test_questions,
+    ));
     let left_out = walk.left_out.iter().flatten().count();
     if left_out < search.groups.len() {
         warnings.push(format!(

@@ -3,15 +3,19 @@
 use super::interval::{Interval, Z_95};
 use crate::random::Random;
 
+/// The fewest values that are resampled. What fewer have in common says nothing of others: drawn again they are the same few,
+/// and one value alone would be certain.
+pub const FEWEST_RESAMPLED: usize = 10;
+
 /// The 95 % interval of the mean of `values`, by bias-corrected and accelerated bootstrap.
 ///
 /// Efron 1987, "Better bootstrap confidence intervals"; Efron and Tibshirani 1993, "An Introduction to the
 /// Bootstrap", equations (14.9) to (14.15), with resamples equal to the mean counted half as scipy does. Unlike
-/// percentiles it follows the skew of scores that are mostly zero. `None` where there are no values or no
+/// percentiles it follows the skew of scores that are mostly zero. `None` below [`FEWEST_RESAMPLED`] values, and without
 /// resamples. The ends are order statistics, the interval therefore the same on every platform.
 #[must_use]
 pub fn bootstrap_mean(values: &[f64], resamples: usize, seed: u64) -> Option<Interval> {
-    if values.is_empty() || resamples == 0 {
+    if values.len() < FEWEST_RESAMPLED || resamples == 0 {
         return None;
     }
     let n = values.len() as f64;
@@ -138,9 +142,15 @@ mod tests {
             low: 0.5,
             high: 0.5,
         });
-        assert_eq!(bootstrap_mean(&[0.5], 1, 0), point);
-        assert_eq!(bootstrap_mean(&[0.5; 7], 1000, 0), point);
+        assert_eq!(bootstrap_mean(&[0.5; 10], 1, 0), point);
+        assert_eq!(bootstrap_mean(&[0.5; 17], 1000, 0), point);
+    }
+
+    #[test]
+    fn a_few_values_are_not_resampled() {
         assert_eq!(bootstrap_mean(&[], 10, 0), None);
-        assert_eq!(bootstrap_mean(&[1.0], 0, 0), None);
+        assert_eq!(bootstrap_mean(&[1.0], 10, 0), None);
+        assert_eq!(bootstrap_mean(&[0.5; FEWEST_RESAMPLED - 1], 10, 0), None);
+        assert_eq!(bootstrap_mean(&[1.0; FEWEST_RESAMPLED], 0, 0), None);
     }
 }

@@ -15,6 +15,12 @@ pub struct Interval {
 }
 
 impl Interval {
+    /// Of a difference of shares of which nothing is known.
+    pub const UNKNOWN: Self = Self {
+        low: -1.0,
+        high: 1.0,
+    };
+
     /// Whether every value in it is greater than `value`.
     #[must_use]
     pub fn is_above(self, value: f64) -> bool {
@@ -41,23 +47,32 @@ pub fn wilson(successes: u64, n: u64, z: f64) -> Interval {
             high: 1.0,
         };
     }
-    let (trials, share) = (n as f64, successes.min(n) as f64 / n as f64);
+    let interval = wilson_share(successes.min(n) as f64 / n as f64, n, z);
+    Interval {
+        // The ends are 0 and 1 exactly there; rounding must not say otherwise.
+        low: if successes == 0 { 0.0 } else { interval.low },
+        high: if successes >= n { 1.0 } else { interval.high },
+    }
+}
+
+/// As [`wilson`], of a share that need not be a whole number of trials: the mean of `n` shares, such as those of the right
+/// answers to each of `n` questions, whose spread is at most that of answers that are right or wrong. [0, 1] where `n` is 0.
+#[must_use]
+pub fn wilson_share(share: f64, n: u64, z: f64) -> Interval {
+    if n == 0 {
+        return Interval {
+            low: 0.0,
+            high: 1.0,
+        };
+    }
+    let trials = n as f64;
     let z2 = z * z;
     let center = (share + z2 / (2.0 * trials)) / (1.0 + z2 / trials);
     let half = z / (1.0 + z2 / trials)
         * (share * (1.0 - share) / trials + z2 / (4.0 * trials * trials)).sqrt();
     Interval {
-        // The ends are 0 and 1 exactly there; rounding must not say otherwise.
-        low: if successes == 0 {
-            0.0
-        } else {
-            (center - half).max(0.0)
-        },
-        high: if successes >= n {
-            1.0
-        } else {
-            (center + half).min(1.0)
-        },
+        low: (center - half).max(0.0),
+        high: (center + half).min(1.0),
     }
 }
 

@@ -11,9 +11,9 @@ mod mean;
 mod paired;
 mod pass_at_k;
 
-pub use bootstrap::bootstrap_mean;
+pub use bootstrap::{FEWEST_RESAMPLED, bootstrap_mean};
 pub use comparison::holm;
-pub use interval::{Interval, Z_95, wilson};
+pub use interval::{Interval, Z_95, wilson, wilson_share};
 pub use mean::{Mean, mean};
 pub use paired::{PairedCounts, mcnemar_exact, newcombe_paired, paired_bootstrap};
-pub use pass_at_k::{mean_pass_at_k, pass_at_k};
+pub use pass_at_k::{PassAtK, mean_pass_at_k, pass_at_k, pass_at_some_k};

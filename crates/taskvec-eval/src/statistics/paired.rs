@@ -143,8 +143,8 @@ pub fn mcnemar_exact(counts: PairedCounts) -> f64 {
 
 /// The 95 % interval of the mean of first − second, by resampling documents: [`bootstrap_mean`] of the differences.
 ///
-/// For scores that are not just right or wrong, where [`newcombe_paired`] does not apply. `None` where there
-/// are no pairs or no resamples.
+/// For scores that are not just right or wrong, where [`newcombe_paired`] does not apply. `None` where
+/// that is.
 #[must_use]
 pub fn paired_bootstrap(pairs: &[(f64, f64)], resamples: usize, seed: u64) -> Option<Interval> {
     let differences: Vec<f64> = pairs.iter().map(|(first, second)| first - second).collect();
@@ -247,13 +247,7 @@ mod tests {
         assert_eq!(paired_bootstrap(&pairs, 4_000, 1), Some(interval));
         assert_eq!(paired_bootstrap(&[], 100, 0), None);
         assert_eq!(paired_bootstrap(&pairs, 0, 0), None);
-        assert_eq!(
-            paired_bootstrap(&[(0.5, 0.25)], 1, 0),
-            Some(Interval {
-                low: 0.25,
-                high: 0.25
-            })
-        );
+        assert_eq!(paired_bootstrap(&pairs[..3], 100, 0), None);
     }
 
     proptest! {

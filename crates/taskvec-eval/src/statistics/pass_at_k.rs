@@ -1,5 +1,7 @@
 //! pass@k: the chance that one of k samples is right.
 
+use serde::{Deserialize, Serialize};
+
 /// The unbiased estimate of pass@k from `correct` right samples out of `n`.
 ///
 /// Chen et al. 2021, "Evaluating Large Language Models Trained on Code", equation (1) in the stable form of
@@ -31,6 +33,36 @@ pub fn mean_pass_at_k(documents: &[(u64, u64)], k: u64) -> Option<f64> {
     (!documents.is_empty()).then(|| total / documents.len() as f64)
 }
 
+/// One estimate of pass@k.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct PassAtK {
+    /// Samples that one may choose from.
+    pub k: u64,
+    /// The estimate: [`mean_pass_at_k`].
+    pub value: f64,
+}
+
+/// The k that are shown where there are enough samples.
+const SHOWN: [u64; 4] = [1, 5, 10, 100];
+
+/// pass@k of documents, each given as (samples, right samples), for the k that are usually shown and for the most that every
+/// document has. Nothing where every document has one sample alone: that is accuracy.
+#[must_use]
+pub fn pass_at_some_k(documents: &[(u64, u64)]) -> Vec<PassAtK> {
+    if documents.iter().all(|(n, _)| *n < 2) {
+        return Vec::new();
+    }
+    let fewest = documents.iter().map(|(n, _)| *n).min().unwrap_or(0);
+    let shown = SHOWN.into_iter().filter(|k| *k < fewest);
+    shown
+        .chain([fewest])
+        .filter_map(|k| {
+            let value = mean_pass_at_k(documents, k)?;
+            Some(PassAtK { k, value })
+        })
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -55,6 +87,22 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn what_every_document_has_enough_samples_for() {
+        let shown = |documents: &[(u64, u64)]| -> Vec<(u64, f64)> {
+            let found = pass_at_some_k(documents).into_iter();
+            found.map(|pass| (pass.k, pass.value)).collect()
+        };
+        // (1/2 + 0/3) / 2, and of two out of three wrong ones none is right.
+        assert_eq!(shown(&[(2, 1), (3, 0)]), [(1, 0.25), (2, 0.5)]);
+        let ks = |n| -> Vec<u64> { shown(&[(n, 1)]).iter().map(|(k, _)| *k).collect() };
+        assert_eq!(ks(5), [1, 5]);
+        assert_eq!(ks(12), [1, 5, 10, 12]);
+        assert_eq!(shown(&[(1, 1), (4, 2)]), [(1, 0.75)]);
+        assert_eq!(shown(&[(1, 1), (1, 0)]), []);
+        assert_eq!(shown(&[]), []);
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! What stands beside the records of a study.
 
 use super::Recipe;
+use crate::asked::Asked;
 use crate::error::{Error, Result};
+use crate::report::Table;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -33,6 +35,9 @@ pub struct Outcome {
     pub tasks: Vec<String>,
     /// The tasks of `questions.unchanged`, groups resolved.
     pub unchanged: Vec<String>,
+    /// Norms, cosine and signs of each pair of the recipe's vectors, once they are measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub between: Option<Table>,
 }
 
 impl Outcome {
@@ -87,6 +92,27 @@ impl Outcome {
             )
         };
         models(self) == models(other)
+    }
+
+    /// Why this cannot go on in the directory of `earlier`, a study of the same models, without leaving something behind; the end
+    /// of a sentence. `None` where it only adds.
+    #[must_use]
+    pub fn clash(&self, earlier: &Self) -> Option<String> {
+        self.asked().clash(&earlier.asked())
+    }
+
+    fn asked(&self) -> Asked<'_> {
+        let questions = &self.recipe.questions;
+        let tasks = self.tasks.iter().chain(&self.unchanged);
+        Asked {
+            tasks: tasks.map(String::as_str).collect(),
+            conditions: &questions.conditions,
+            limit: questions.limit,
+            seed: self.seed,
+            samples: 1,
+            temperature: 0.0,
+            prompt_form: &questions.prompt_form,
+        }
     }
 
     /// The file's text.

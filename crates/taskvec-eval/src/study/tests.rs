@@ -25,6 +25,7 @@ fn outcome(recipe: &str) -> Outcome {
         again: None,
         tasks: recipe.questions.tasks.clone(),
         unchanged: recipe.questions.unchanged.clone(),
+        between: None,
         recipe,
     }
 }

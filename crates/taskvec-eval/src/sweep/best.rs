@@ -11,13 +11,18 @@ use crate::error::{Error, Result};
 use crate::random::Random;
 use crate::report::Report;
 use crate::report::render::points;
-use crate::run::Record;
-use crate::statistics::{PairedCounts, Z_95, mcnemar_exact, newcombe_paired, wilson};
+use crate::run::{Record, Unfinished};
+use crate::statistics::{
+    FEWEST_RESAMPLED, PairedCounts, Z_95, mcnemar_exact, newcombe_paired, wilson,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// The version of [`Best`]'s JSON form.
-const SCHEMA_VERSION: u32 = 2;
+const SCHEMA_VERSION: u32 = 3;
+
+/// With fewer questions in either part it is warned.
+const FEW: u64 = 30;
 
 /// How to choose.
 #[derive(Debug, Clone, PartialEq)]
@@ -69,7 +74,8 @@ pub struct Best {
     pub expression: String,
     /// Every point, in the order of the grid.
     pub candidates: Vec<Candidate>,
-    /// For each variable, its name and the middle 95 % of what resampled validation questions choose.
+    /// For each variable, its name and the middle 95 % of what resampled validation questions choose. Nothing where they are
+    /// too few to be resampled.
     pub plausible: Vec<(String, f64, f64)>,
     /// The pick on the test questions.
     pub test: Candidate,
@@ -100,8 +106,8 @@ pub struct Candidate {
     pub ci_low: f64,
     /// Upper end of it.
     pub ci_high: f64,
-    /// Share of the resamples that choose it.
-    pub chosen: f64,
+    /// Share of the resamples that choose it; `None` where nothing was resampled.
+    pub chosen: Option<f64>,
 }
 
 /// Two points on the same questions.
@@ -124,6 +130,10 @@ pub(super) struct Answers<'a> {
     pub(super) point: &'a Point,
     pub(super) validation: Vec<bool>,
     pub(super) test: Vec<bool>,
+    /// Right answers to each of the validation questions, which may have several.
+    by_question: Vec<f64>,
+    /// How many test questions there are.
+    test_questions: usize,
 }
 
 /// Chooses a point of `sweep` from its `records`, and beside it, without looking at what is right, another one by
@@ -166,7 +176,7 @@ pub fn best(
         options,
     )?;
     let (validation_questions, test_questions) = match all.first() {
-        Some(first) => (first.validation.len(), first.test.len()),
+        Some(first) => (first.by_question.len(), first.test_questions),
         None => (0, 0),
     };
     if validation_questions == 0 || test_questions == 0 {
@@ -182,13 +192,11 @@ pub fn best(
         .collect();
     let pick = choose(sweep, &all, &counts);
     let chosen = resampled(sweep, &all, options);
+    let share = |index: usize| Some(chosen.as_ref()?[index] as f64 / options.resamples as f64);
     let candidates = all
         .iter()
-        .zip(&chosen)
-        .map(|(answers, &chosen)| {
-            let share = chosen as f64 / options.resamples.max(1) as f64;
-            candidate(answers.point, &answers.validation, share)
-        })
+        .enumerate()
+        .map(|(index, answers)| candidate(answers.point, &answers.validation, share(index)))
         .collect();
     let picked = &all[pick];
     let division = options.division();
@@ -215,7 +223,6 @@ pub fn best(
         Some(compare(&picked.test, other))
     };
     let (against_zero, against_one) = (against(0.0), against(1.0));
-    let share = chosen[pick] as f64 / options.resamples.max(1) as f64;
     let mut best = Best {
         schema_version: SCHEMA_VERSION,
         tasks,
@@ -225,15 +232,18 @@ pub fn best(
         pick: picked.point.model.clone(),
         expression: picked.point.expression.clone(),
         candidates,
-        plausible: plausible(sweep, &all, &chosen),
-        test: candidate(picked.point, &picked.test, share),
+        plausible: chosen
+            .as_ref()
+            .map_or_else(Vec::new, |chosen| plausible(sweep, &all, chosen)),
+        test: candidate(picked.point, &picked.test, share(pick)),
         against_zero,
         against_one,
         unlabelled,
         report: effects(sweep, picked.point, records, options)?,
         warnings: Vec::new(),
     };
-    best.warnings = warnings(sweep, picked.point, &best);
+    best.warnings = few(&best, picked.validation.len() > validation_questions);
+    best.warnings.extend(warnings(sweep, picked.point, &best));
     Ok(best)
 }
 
@@ -263,6 +273,7 @@ fn answers<'a>(
             .insert(question, answer);
     }
     let most = by_model.values().map(BTreeMap::len).max().unwrap_or(0);
+    let lacking = Unfinished::of("", None, records.iter().copied());
     let mut all = Vec::new();
     let mut missing = Vec::new();
     let mut reference: Option<&Questions<'_>> = None;
@@ -272,7 +283,8 @@ fn answers<'a>(
             continue;
         };
         let reference = *reference.get_or_insert(questions);
-        if questions.len() < most || !questions.keys().eq(reference.keys()) {
+        let is_short = lacking.as_ref().is_some_and(|it| it.lacks(&point.model));
+        if is_short || questions.len() < most || !questions.keys().eq(reference.keys()) {
             missing.push(point.model.clone());
             continue;
         }
@@ -283,10 +295,21 @@ fn answers<'a>(
                 .map(|(_, correct)| *correct)
                 .collect()
         };
+        let by_question = |wanted: bool| -> Vec<f64> {
+            let mut right: BTreeMap<(&str, &str), f64> = BTreeMap::new();
+            for (&(task, document, _), &(is_validation, correct)) in questions {
+                if is_validation == wanted {
+                    *right.entry((task, document)).or_default() += f64::from(u8::from(correct));
+                }
+            }
+            right.into_values().collect()
+        };
         all.push(Answers {
             point,
             validation: part(true),
             test: part(false),
+            by_question: by_question(true),
+            test_questions: by_question(false).len(),
         });
     }
     if missing.is_empty() {
@@ -321,9 +344,13 @@ pub(super) fn choose(sweep: &Sweep, all: &[Answers<'_>], counts: &[f64]) -> usiz
 }
 
 /// How often each point is chosen when the validation questions are drawn again, with replacement (Efron and Tibshirani
-/// 1993, "An Introduction to the Bootstrap", section 6.2, with the choice as the statistic).
-fn resampled(sweep: &Sweep, all: &[Answers<'_>], options: &BestOptions) -> Vec<usize> {
-    let n = all[0].validation.len();
+/// 1993, "An Introduction to the Bootstrap", section 6.2, with the choice as the statistic). `None` where they are too few:
+/// drawn again and again, one question is always of one mind.
+fn resampled(sweep: &Sweep, all: &[Answers<'_>], options: &BestOptions) -> Option<Vec<usize>> {
+    let n = all[0].by_question.len();
+    if n < FEWEST_RESAMPLED || options.resamples == 0 {
+        return None;
+    }
     let mut chosen = vec![0; all.len()];
     for resample in 0..options.resamples {
         let keys = [options.seed, Random::key("resample"), resample as u64];
@@ -332,12 +359,12 @@ fn resampled(sweep: &Sweep, all: &[Answers<'_>], options: &BestOptions) -> Vec<u
         for _ in 0..n {
             let question = random.below(n);
             for (count, answers) in counts.iter_mut().zip(all) {
-                *count += f64::from(u8::from(answers.validation[question]));
+                *count += answers.by_question[question];
             }
         }
         chosen[choose(sweep, all, &counts)] += 1;
     }
-    chosen
+    Some(chosen)
 }
 
 /// The share of right answers.
@@ -345,7 +372,7 @@ pub(super) fn share_right(answers: &[bool]) -> f64 {
     right(answers) as f64 / answers.len().max(1) as f64
 }
 
-pub(super) fn candidate(point: &Point, answers: &[bool], chosen: f64) -> Candidate {
+pub(super) fn candidate(point: &Point, answers: &[bool], chosen: Option<f64>) -> Candidate {
     let (n, correct) = (answers.len() as u64, right(answers));
     let interval = wilson(correct, n, Z_95);
     Candidate {
@@ -423,6 +450,31 @@ fn effects(
         })
         .collect();
     Report::build(&records, zero.map(|zero| zero.model.as_str()))
+}
+
+/// What is to be known of the questions themselves.
+fn few(best: &Best, has_several_answers: bool) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let (validation, test) = (best.validation_questions, best.test_questions);
+    warnings.extend(few_questions(validation, test));
+    if has_several_answers {
+        warnings.push(
+            "questions have several answers, which count as if they were as many questions: intervals and p \
+             values are too sure of themselves"
+                .to_owned(),
+        );
+    }
+    warnings
+}
+
+/// A warning where a choice rests on few questions.
+pub(crate) fn few_questions(validation: u64, test: u64) -> Option<String> {
+    (validation.min(test) < FEW).then(|| {
+        format!(
+            "chosen on {validation} and measured on {test} questions: with fewer than {FEW} in either part the choice is \
+             mostly luck; ask more with `--limit`"
+        )
+    })
 }
 
 fn warnings(sweep: &Sweep, pick: &Point, best: &Best) -> Vec<String> {

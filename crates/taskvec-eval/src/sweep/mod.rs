@@ -11,10 +11,12 @@ mod unlabelled;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use best::few_questions;
 pub use best::{Best, BestOptions, Candidate, Comparison, best};
 pub use order::{bisecting, grid_order};
 pub use unlabelled::{Criterion, Judged, Unlabelled};
 
+use crate::asked::Asked;
 use crate::condition::Condition;
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -140,6 +142,32 @@ impl Sweep {
         let mut text = serde_json::to_string_pretty(self).unwrap_or_default();
         text.push('\n');
         text
+    }
+
+    /// Why this cannot go on in the directory of `earlier`, a sweep of the same expression, without leaving something behind; the
+    /// end of a sentence. `None` where it only adds.
+    #[must_use]
+    pub fn clash(&self, earlier: &Self) -> Option<String> {
+        let is_kept = |point: &&Point| self.points.iter().any(|it| it.model == point.model);
+        if let Some(point) = earlier.points.iter().find(|point| !is_kept(point)) {
+            return Some(format!(
+                "with the point `{}`, which this one leaves out",
+                point.model
+            ));
+        }
+        self.asked().clash(&earlier.asked())
+    }
+
+    fn asked(&self) -> Asked<'_> {
+        Asked {
+            tasks: self.tasks.iter().map(String::as_str).collect(),
+            conditions: &self.conditions,
+            limit: self.limit,
+            seed: self.seed,
+            samples: self.samples,
+            temperature: self.temperature,
+            prompt_form: &self.prompt_form,
+        }
     }
 
     /// The point's values, one for each variable.

@@ -108,6 +108,46 @@ fn what_had_a_say_does_not_measure() {
 }
 
 #[test]
+fn few_questions_are_said_and_not_resampled() {
+    let sweep = sweep(&GRID);
+    let found = |n: usize| {
+        let records = records(&sweep, n, |a| if a == 0.5 { 1.0 } else { 0.0 });
+        best(&sweep, &records, None, &BestOptions::default()).unwrap()
+    };
+    let enough = found(100);
+    assert!(enough.warnings.iter().all(|it| !it.contains("mostly luck")));
+    assert!(enough.test.chosen.is_some() && !enough.plausible.is_empty());
+    let few = found(40);
+    assert!(
+        few.warnings[0].contains("with fewer than 30 in either part the choice is mostly luck"),
+        "{:?}",
+        few.warnings
+    );
+    assert!(few.candidates.iter().all(|it| it.chosen.is_some()));
+    // One question would choose the same point however often it is drawn.
+    let hardly = found(6);
+    assert!(hardly.validation_questions < 10 && hardly.warnings[0].contains("mostly luck"));
+    assert!(hardly.plausible.is_empty() && hardly.test.chosen.is_none());
+    assert!(hardly.candidates.iter().all(|it| it.chosen.is_none()));
+}
+
+#[test]
+fn questions_are_counted_and_not_their_answers() {
+    let sweep = sweep(&GRID);
+    let mut several = Vec::new();
+    for sample in 0..6 {
+        let mut own = records(&sweep, 8, |a| 0.5 + 0.1 * a);
+        own.iter_mut().for_each(|record| record.sample = sample);
+        several.extend(own);
+    }
+    let found = best(&sweep, &several, None, &BestOptions::default()).unwrap();
+    assert_eq!(found.validation_questions + found.test_questions, 8);
+    assert_eq!(found.test.n, 6 * found.test_questions);
+    assert!(found.test.chosen.is_none());
+    assert!(found.warnings[1].starts_with("questions have several answers"));
+}
+
+#[test]
 fn within_noise_of_one_is_said() {
     let sweep = sweep(&GRID);
     let records = records(&sweep, 100, |a| {
@@ -158,6 +198,11 @@ fn unfinished_sweeps_and_strange_tasks_are_refused() {
         error.to_string(),
         "1 of 5 points of the sweep are not finished: `a = 1`"
     );
+    // All of them stopped at the same place.
+    let mut short = records(&sweep, 50, |_| 0.5);
+    short.iter_mut().for_each(|record| record.planned = 60);
+    let error = best(&sweep, &short, None, &BestOptions::default()).unwrap_err();
+    assert!(error.to_string().starts_with("5 of 5 points"), "{error}");
     let options = BestOptions {
         tasks: vec!["u".to_owned()],
         ..BestOptions::default()
@@ -315,7 +360,8 @@ fn without_labels_the_least_perplexed_point_is_chosen() {
     assert!(unlabelled.against_labelled.as_ref().unwrap().ci_high < 0.0);
     for (point, nats) in unlabelled.points.iter().zip([0.4f64, 0.9, 1.4]) {
         assert!((point.value / nats.exp() - 1.0).abs() < 0.06, "{point:?}");
-        assert!(point.ci_low <= point.value && point.value <= point.ci_high);
+        let (low, high) = (point.ci_low.unwrap(), point.ci_high.unwrap());
+        assert!(low <= point.value && point.value <= high);
     }
 
     // Where answers were drawn, it is of those, and stands beside self-consistency.

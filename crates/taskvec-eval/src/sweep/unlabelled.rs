@@ -56,10 +56,10 @@ pub struct Judged {
     pub model: String,
     /// The criterion's value.
     pub value: f64,
-    /// Lower end of its 95 % bootstrap interval over questions.
-    pub ci_low: f64,
+    /// Lower end of its 95 % bootstrap interval over questions; `None` where they are too few.
+    pub ci_low: Option<f64>,
     /// Upper end of it.
-    pub ci_high: f64,
+    pub ci_high: Option<f64>,
 }
 
 /// The answers of one point, by question.
@@ -83,13 +83,11 @@ pub(super) fn unlabelled(
             .collect::<Result<_>>()?;
         let mean = values.iter().sum::<f64>() / values.len().max(1) as f64;
         let interval = bootstrap_mean(&values, RESAMPLES, seed);
-        let ends = interval.map_or([mean, mean], |interval| [interval.low, interval.high]);
-        let [value, ci_low, ci_high] = [mean, ends[0], ends[1]].map(|it| criterion.shown(it));
         points.push(Judged {
             model: answers.point.model.clone(),
-            value,
-            ci_low,
-            ci_high,
+            value: criterion.shown(mean),
+            ci_low: interval.map(|interval| criterion.shown(interval.low)),
+            ci_high: interval.map(|interval| criterion.shown(interval.high)),
         });
     }
     let merits: Vec<f64> = points.iter().map(|it| criterion.merit(it.value)).collect();
@@ -101,7 +99,7 @@ pub(super) fn unlabelled(
         expression: all[pick].point.expression.clone(),
         questions: by_point.first().map_or(0, BTreeMap::len) as u64,
         points,
-        test: candidate(all[pick].point, &all[pick].test, 1.0),
+        test: candidate(all[pick].point, &all[pick].test, None),
         against_labelled: (pick != labelled).then(|| compare(&all[pick].test, &all[labelled])),
         rank_correlation: spearman(&merits, &accuracies),
     })

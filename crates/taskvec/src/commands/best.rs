@@ -1,19 +1,20 @@
 use std::path::Path;
 
 use anyhow::Context;
-use taskvec_eval::run::{Record, RecordLog};
+use taskvec_eval::run::Record;
 use taskvec_eval::sweep::{
-    self, Best, BestOptions, Comparison, Criterion, RECORDS, SIDE_FILE, Sweep, Unlabelled,
+    self, Best, BestOptions, Comparison, Criterion, SIDE_FILE, Sweep, Unlabelled,
 };
 
-use super::points::other_records;
+use super::directory::other;
+use super::records;
 use crate::args::best::BestArgs;
 use crate::failure::Refusal;
 use crate::printer::{Align, Printer, Table};
 
 pub(crate) fn run(arguments: &BestArgs, printer: &Printer) -> anyhow::Result<()> {
     let sweep = described(&arguments.directory)?;
-    let records = read(&arguments.directory.join(RECORDS), RecordLog::parse)?;
+    let records = records(&arguments.directory, printer)?;
     let options = BestOptions {
         tasks: arguments.tasks.clone(),
         condition: arguments.condition,
@@ -25,7 +26,7 @@ pub(crate) fn run(arguments: &BestArgs, printer: &Printer) -> anyhow::Result<()>
     let drawn = arguments
         .drawn
         .as_deref()
-        .map(|path| drawn(path, &sweep))
+        .map(|path| drawn(path, &sweep, printer))
         .transpose()?;
     let best = sweep::best(&sweep, &records, drawn.as_deref(), &options)?;
     best.warnings
@@ -50,12 +51,13 @@ fn described(directory: &Path) -> anyhow::Result<Sweep> {
 }
 
 /// The records of the same sweep with several answers to each question.
-fn drawn(directory: &Path, sweep: &Sweep) -> anyhow::Result<Vec<Record>> {
-    let other = described(directory)?;
-    if (&other.expression, &other.bindings) != (&sweep.expression, &sweep.bindings) {
-        return Err(other_records(directory, "sweep", other.expression));
+fn drawn(directory: &Path, sweep: &Sweep, printer: &Printer) -> anyhow::Result<Vec<Record>> {
+    let swept = described(directory)?;
+    if (&swept.expression, &swept.bindings) != (&sweep.expression, &sweep.bindings) {
+        let what = format!("a sweep of `{}`", swept.expression);
+        return Err(other(directory, what));
     }
-    read(&directory.join(RECORDS), RecordLog::parse)
+    records(directory, printer)
 }
 
 /// Reads a file and what is in it.
@@ -68,23 +70,28 @@ pub(super) fn read<T>(
 }
 
 fn print(best: &Best, printer: &Printer) -> anyhow::Result<()> {
-    let mut table = Table::new([
+    let resampled = best.test.chosen.map(|_| ("chosen %", Align::Right));
+    let columns = [
         ("point", Align::Left),
         ("validation %", Align::Right),
         ("95 % interval", Align::Right),
-        ("chosen %", Align::Right),
-    ]);
+    ];
+    let mut table = Table::new(columns.into_iter().chain(resampled));
     for candidate in &best.candidates {
-        table.row([
-            candidate.model.clone(),
-            format!("{:.1}", 100.0 * candidate.accuracy),
-            format!(
-                "{:.1} to {:.1}",
-                100.0 * candidate.ci_low,
-                100.0 * candidate.ci_high
-            ),
-            format!("{:.0}", 100.0 * candidate.chosen),
-        ]);
+        let chosen = candidate.chosen;
+        table.row(
+            [
+                candidate.model.clone(),
+                format!("{:.1}", 100.0 * candidate.accuracy),
+                format!(
+                    "{:.1} to {:.1}",
+                    100.0 * candidate.ci_low,
+                    100.0 * candidate.ci_high
+                ),
+            ]
+            .into_iter()
+            .chain(chosen.map(|share| format!("{:.0}", 100.0 * share))),
+        );
     }
     printer.table(&table)?;
     let plausible: Vec<String> = best
@@ -95,15 +102,21 @@ fn print(best: &Best, printer: &Printer) -> anyhow::Result<()> {
             false => format!("{name} from {low} to {high}"),
         })
         .collect();
+    let sure = match best.test.chosen {
+        Some(share) => format!(
+            "drawn again, they choose it {:.0} % of the time, and 95 % of the time {}",
+            100.0 * share,
+            plausible.join(", ")
+        ),
+        None => "they are too few to tell how sure the choice is".to_owned(),
+    };
     let mut text = format!(
-        "{}: chosen on {} validation questions of {} ({}); drawn again, they choose it {:.0} % of the time, and 95 % of the \
-         time {}. On {} test questions, which had no say, it has {:.1} % right (95 % interval {:.1} to {:.1}).",
+        "{}: chosen on {} validation questions of {} ({}); {sure}. On {} test questions, which had no say, it has {:.1} % \
+         right (95 % interval {:.1} to {:.1}).",
         best.pick,
         best.validation_questions,
         best.tasks.join(", "),
         best.condition,
-        100.0 * best.test.chosen,
-        plausible.join(", "),
         best.test_questions,
         100.0 * best.test.accuracy,
         100.0 * best.test.ci_low,
@@ -162,8 +175,11 @@ fn print_unlabelled(unlabelled: &Unlabelled, printer: &Printer) -> anyhow::Resul
         ("95 % interval", Align::Right),
     ]);
     for point in &unlabelled.points {
-        let [value, low, high] = [point.value, point.ci_low, point.ci_high].map(words.show);
-        table.row([point.model.clone(), value, format!("{low} to {high}")]);
+        let interval = match (point.ci_low, point.ci_high) {
+            (Some(low), Some(high)) => format!("{} to {}", (words.show)(low), (words.show)(high)),
+            _ => "too few questions".to_owned(),
+        };
+        table.row([point.model.clone(), (words.show)(point.value), interval]);
     }
     printer.table(&table)?;
     let mut text = format!(

@@ -3,18 +3,16 @@ use std::path::Path;
 use serde::Serialize;
 use taskvec_eval::Comparison;
 use taskvec_eval::comparison::{Change, Example, records_of};
-use taskvec_eval::run::{Record, read_records};
+use taskvec_eval::run::{Record, Unfinished};
 
 use crate::args::compare::CompareArgs;
 use crate::printer::{Align, Printer, Table};
 
 pub(crate) fn run(arguments: &CompareArgs, printer: &Printer) -> anyhow::Result<()> {
-    let first = records("first", &arguments.first, arguments.first_model.as_deref())?;
-    let second = records(
-        "second",
-        &arguments.second,
-        arguments.second_model.as_deref(),
-    )?;
+    let (model, path) = (arguments.first_model.as_deref(), &arguments.first);
+    let first = records("first", path, model, printer)?;
+    let (model, path) = (arguments.second_model.as_deref(), &arguments.second);
+    let second = records("second", path, model, printer)?;
     let comparison = Comparison::build(&first, &second, arguments.examples)?;
     for reason in &comparison.left_out {
         printer.warn(format_args!("{reason}: not compared"));
@@ -49,9 +47,18 @@ struct Document<'a> {
     comparison: &'a Comparison,
 }
 
-fn records(run: &'static str, path: &Path, model: Option<&str>) -> anyhow::Result<Vec<Record>> {
-    let records = read_records(&super::record_file(path))?;
-    Ok(records_of(run, records, model)?)
+/// The records of one model; says where they are not all that were to be.
+fn records(
+    run: &'static str,
+    path: &Path,
+    model: Option<&str>,
+    printer: &Printer,
+) -> anyhow::Result<Vec<Record>> {
+    let records = records_of(run, super::records(path, printer)?, model)?;
+    if let Some(lacking) = Unfinished::of(&path.display().to_string(), None, &records) {
+        printer.warn(lacking.sentence());
+    }
+    Ok(records)
 }
 
 fn changes(changes: &[Change]) -> Table {

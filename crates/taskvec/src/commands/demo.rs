@@ -1,12 +1,12 @@
-use std::fs;
 use std::path::Path;
 
-use anyhow::Context;
 use taskvec_core::Bindings;
 use taskvec_eval::run::RecordLog;
 use taskvec_eval::study::Recipe;
 use taskvec_eval::{Registry, Report};
 
+use super::destination;
+use super::directory;
 use super::eval::Document;
 use super::model::{Fingerprint, Fingerprints};
 use super::study::{self, Conduct, Questions};
@@ -19,6 +19,9 @@ const COMMAND: &str = "taskvec demo";
 pub(crate) fn run(arguments: &DemoArgs, printer: &Printer) -> anyhow::Result<()> {
     arguments.threads.limit_pool()?;
     check_destination(&arguments.out)?;
+    if let Some(path) = &arguments.records {
+        directory::check_file(path)?;
+    }
     let mut recipe = study::micro()?;
     recipe.questions.limit = Some(arguments.limit);
     recipe.seeds = vec![arguments.seed];
@@ -51,7 +54,7 @@ pub(crate) fn run(arguments: &DemoArgs, printer: &Printer) -> anyhow::Result<()>
     };
     let mut text = serde_json::to_string_pretty(&document)?;
     text.push('\n');
-    super::write_whole(&arguments.out, &text)?;
+    destination::write(&arguments.out, &text)?;
     if arguments.json {
         printer.json(&document)?;
     } else {
@@ -99,25 +102,8 @@ fn print(report: &Report, printer: &Printer) -> anyhow::Result<()> {
 
 /// Refuses what could not be written at the end, or must not be, before any work is done.
 fn check_destination(path: &Path) -> anyhow::Result<()> {
-    let existing = match fs::read(path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            let directory = path
-                .parent()
-                .filter(|parent| !parent.as_os_str().is_empty());
-            return match directory {
-                Some(directory) if !directory.is_dir() => {
-                    Err(taskvec_core::Error::DestinationParent {
-                        path: path.to_owned(),
-                    }
-                    .into())
-                }
-                _ => Ok(()),
-            };
-        }
-        Err(error) => {
-            return Err(error).with_context(|| format!("cannot write to `{}`", path.display()));
-        }
+    let Some(existing) = destination::existing(path)? else {
+        return Ok(());
     };
     let is_ours = serde_json::from_slice::<serde_json::Value>(&existing).is_ok_and(|report| {
         report

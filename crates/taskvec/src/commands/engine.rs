@@ -1,5 +1,6 @@
 //! From flags to an engine: this process, a server that runs already, or one that is started for the occasion.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -134,10 +135,13 @@ impl Planned<'_> {
     ) -> anyhow::Result<Ready> {
         let wanted = &self.wanted;
         match &self.way {
-            Way::Local(plan) => local(plan, subject(plan, fingerprints, printer)?, wanted),
+            Way::Local(plan) => {
+                let subject = subject(plan, wanted.bindings, fingerprints, printer)?;
+                local(plan, subject, wanted)
+            }
             Way::Connect(flags, url) => connected(flags, url, wanted, printer),
             Way::Start(flags, command, plan) => {
-                let subject = subject(plan, fingerprints, printer)?;
+                let subject = subject(plan, wanted.bindings, fingerprints, printer)?;
                 started(flags, command, plan, subject, wanted, printer)
             }
         }
@@ -146,12 +150,14 @@ impl Planned<'_> {
 
 fn subject(
     plan: &Plan,
+    bindings: &Bindings,
     fingerprints: &mut Fingerprints,
     printer: &Printer,
 ) -> anyhow::Result<Subject> {
     let expression = plan.expression().to_string();
     Ok(Subject {
         model: expression.clone(),
+        bindings: model::bindings(plan, bindings),
         fingerprint: fingerprints.of(plan, printer)?,
         expression,
     })
@@ -184,6 +190,7 @@ fn connected(
         subject: Subject {
             model: label.clone(),
             expression: label,
+            bindings: BTreeMap::new(),
             fingerprint: fingerprint.to_string(),
         },
         form: match wanted.form {

@@ -1,11 +1,13 @@
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
+use taskvec_eval::report::shown_ks;
 use taskvec_eval::run::{self, Cell, Record, RecordLog, RunOptions, Subject};
 use taskvec_eval::sweep::RECORDS;
 use taskvec_eval::task::Selection;
 use taskvec_eval::{Condition, Generator, Registry, Report};
 
+use super::directory;
 use super::engine::{self, Wanted};
 use super::model::{Fingerprint, Fingerprints};
 use crate::args::eval::EvalArgs;
@@ -40,6 +42,9 @@ pub(crate) fn run(arguments: &EvalArgs, printer: &Printer) -> anyhow::Result<()>
     let planned = engine::plan(wanted, printer)?;
     // Before the model is loaded or served, which may take long.
     let records = arguments.out.as_deref().map(record_file).transpose()?;
+    if let Some(path) = &records {
+        directory::check_file(path)?;
+    }
     let mut log = match &records {
         Some(path) => RecordLog::open(path)?,
         None => RecordLog::in_memory(),
@@ -184,25 +189,29 @@ fn record_file(out: &Path) -> anyhow::Result<PathBuf> {
 }
 
 fn table(report: &Report) -> Table {
-    let mut table = Table::new([
+    let ks = shown_ks(&report.rows.iter().collect::<Vec<_>>());
+    let of_k: Vec<String> = ks.iter().map(|k| format!("pass@{k} %")).collect();
+    let columns = [
         ("task", Align::Left),
         ("condition", Align::Left),
         ("n", Align::Right),
         ("accuracy %", Align::Right),
         ("95 % interval", Align::Right),
-        ("tokens", Align::Right),
-        ("cut off", Align::Right),
-    ]);
+    ];
+    let of_k = of_k.iter().map(|heading| (heading.as_str(), Align::Right));
+    let rest = [("tokens", Align::Right), ("cut off", Align::Right)];
+    let mut table = Table::new(columns.into_iter().chain(of_k).chain(rest));
     for row in &report.rows {
-        table.row([
+        let cells = [
             row.task.clone(),
             row.condition.to_string(),
             row.n.to_string(),
             format!("{:.1}", 100.0 * row.accuracy),
             format!("{:.1} to {:.1}", 100.0 * row.ci_low, 100.0 * row.ci_high),
-            format!("{:.1}", row.mean_tokens),
-            row.truncated.to_string(),
-        ]);
+        ];
+        let passes = ks.iter().map(|k| row.pass_at(*k));
+        let rest = [format!("{:.1}", row.mean_tokens), row.truncated.to_string()];
+        table.row(cells.into_iter().chain(passes).chain(rest));
     }
     table
 }

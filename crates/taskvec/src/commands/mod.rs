@@ -5,6 +5,8 @@ mod best;
 mod check;
 mod compare;
 mod demo;
+mod destination;
+mod directory;
 mod engine;
 mod eval;
 mod extract;
@@ -30,6 +32,7 @@ mod write;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use taskvec_eval::run::{Record, read_records};
 use taskvec_eval::sweep::RECORDS;
 
 use crate::args::Command;
@@ -84,17 +87,13 @@ fn make_directory(path: &Path) -> anyhow::Result<()> {
         .with_context(|| format!("cannot create the directory `{}`", path.display()))
 }
 
-/// Writes a file that appears whole or not at all.
-fn write_whole(path: &Path, text: &str) -> anyhow::Result<()> {
-    let mut name = std::ffi::OsString::from(".");
-    name.push(path.file_name().unwrap_or_default());
-    name.push(".taskvec-partial");
-    let partial = path.with_file_name(name);
-    std::fs::write(&partial, text)
-        .and_then(|()| std::fs::rename(&partial, path))
-        .inspect_err(|_| {
-            // The file is lost either way; what is left of it should not stay.
-            let _ = std::fs::remove_file(&partial);
-        })
-        .with_context(|| format!("cannot write `{}`", path.display()))
+/// The records in a file, or in the directory that has one; says where a last line was left out.
+///
+/// # Errors
+///
+/// Those of [`read_records`].
+fn records(path: &Path, printer: &Printer) -> anyhow::Result<Vec<Record>> {
+    let file = read_records(&record_file(path))?;
+    file.torn.iter().for_each(|note| printer.warn(note));
+    Ok(file.records)
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::Context;
 use serde::Serialize;
 use taskvec_core::provenance::FileRecord;
-use taskvec_core::{ContentHash, Plan};
+use taskvec_core::{Bindings, ContentHash, Plan};
 use taskvec_eval::task::PromptForm;
 use taskvec_lm::generate::LocalGenerator;
 use taskvec_lm::model::Model;
@@ -57,6 +57,15 @@ pub(super) fn prompt_form(model: &Model, form: Form) -> PromptForm {
         Form::Auto if model.tokenizer().chat_template().is_some() => PromptForm::Chat,
         Form::Auto => PromptForm::Base,
     }
+}
+
+/// What the names in a plan's expression stand for, for records.
+pub(super) fn bindings(plan: &Plan, bindings: &Bindings) -> BTreeMap<String, String> {
+    let used = plan.expression().names();
+    let all = bindings.names.iter();
+    all.filter(|(name, _)| used.contains(name.as_str()))
+        .map(|(name, reference)| (name.clone(), reference.to_string()))
+        .collect()
 }
 
 /// How sure a fingerprint is.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Context;
 use clap::ValueEnum;
-use taskvec_core::{Coefficient, Expression, Kind, Plan};
+use taskvec_core::{Bindings, Coefficient, Expression, Kind, Plan};
 use taskvec_eval::Generator;
 use taskvec_eval::run::{self, Cell, Record, RecordLog, RunOptions, Subject};
 use taskvec_eval::sweep::Value;
@@ -116,20 +116,6 @@ pub(super) fn plan(
     Ok(plan)
 }
 
-/// The refusal of a directory that has records of something else.
-pub(super) fn other_records(
-    directory: &Path,
-    what: impl Into<String>,
-    expression: String,
-) -> anyhow::Error {
-    Refusal::OtherRecords {
-        directory: directory.display().to_string(),
-        what: what.into(),
-        expression,
-    }
-    .into()
-}
-
 /// What is said when a run is interrupted that the same command goes on with.
 pub(super) fn farewell(directory: &Path) -> Farewell {
     Farewell::set(format!(
@@ -142,6 +128,7 @@ pub(super) fn farewell(directory: &Path) -> Farewell {
 pub(super) struct Asking<'a> {
     printer: &'a Printer,
     threads: ThreadArgs,
+    bindings: &'a Bindings,
     fingerprints: Fingerprints,
     /// How questions are put; the same for all points, which differ in numbers alone.
     pub(super) options: RunOptions,
@@ -159,6 +146,7 @@ impl<'a> Asking<'a> {
     /// Whatever keeps a model from being loaded.
     pub(super) fn new(
         first: &Plan,
+        bindings: &'a Bindings,
         questions: &QuestionArgs,
         threads: ThreadArgs,
         printer: &'a Printer,
@@ -172,6 +160,7 @@ impl<'a> Asking<'a> {
         Ok(Self {
             printer,
             threads,
+            bindings,
             fingerprints: Fingerprints::new(Fingerprint::Content),
             options,
             engine: engine.describe(),
@@ -195,6 +184,7 @@ impl<'a> Asking<'a> {
         let subject = Subject {
             model: label.to_owned(),
             expression: plan.expression().to_string(),
+            bindings: model::bindings(plan, self.bindings),
             fingerprint: self.fingerprints.of(plan, self.printer)?,
         };
         let first = self.first.take();

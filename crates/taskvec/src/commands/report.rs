@@ -6,13 +6,14 @@ use std::path::Path;
 use anyhow::Context;
 use taskvec_core::ContentHash;
 use taskvec_eval::report::training::LEGEND;
-use taskvec_eval::report::{Figure, Inspection, Page, PageOptions, Run};
-use taskvec_eval::run::RecordLog;
+use taskvec_eval::report::{Figure, Inspection, Page, PageData, PageOptions, Run};
+use taskvec_eval::run::{RecordFile, RecordLog, Unfinished};
 use taskvec_eval::search::{self, Finished, Outcome, Search};
 use taskvec_eval::study;
 use taskvec_eval::sweep::{SIDE_FILE, Sweep};
 
 use super::best::read;
+use super::destination;
 use crate::args::report::{Format, ReportArgs};
 use crate::failure::Refusal;
 use crate::printer::Printer;
@@ -54,10 +55,16 @@ pub(crate) fn run(arguments: &ReportArgs, printer: &Printer) -> anyhow::Result<(
             baseline: arguments.baseline.clone(),
             model: arguments.model.clone(),
             vectors,
-            commands: runs.iter().flat_map(commands).collect(),
+            commands: commands(&runs),
         },
     )?;
-    page.data().notes.iter().for_each(|note| printer.warn(note));
+    let data = page.data();
+    let lacking = data.unfinished.iter().map(Unfinished::sentence);
+    let notes: Vec<String> = lacking.chain(data.notes.iter().cloned()).collect();
+    if arguments.format == Format::ModelIndex {
+        check_whole(data)?;
+    }
+    notes.iter().for_each(|note| printer.warn(note));
     let rendered = Rendered {
         figures: page.figures(),
         text: match arguments.format {
@@ -67,6 +74,20 @@ pub(crate) fn run(arguments: &ReportArgs, printer: &Printer) -> anyhow::Result<(
         },
     };
     publish(arguments, rendered, printer)
+}
+
+/// Refuses results for publication that are those of an interrupted run: of the headline's model, or of any where the headline
+/// is the best of them.
+fn check_whole(data: &PageData) -> anyhow::Result<()> {
+    let label = &data.models[data.headline_model].label;
+    let lacks = |it: &&Unfinished| data.headline_is_best || it.lacks(label);
+    match data.unfinished.iter().find(lacks) {
+        None => Ok(()),
+        Some(lacking) => Err(Refusal::Unfinished {
+            lacking: lacking.sentence(),
+        }
+        .into()),
+    }
 }
 
 /// Writes a report where it was asked for.
@@ -81,7 +102,7 @@ fn publish(arguments: &ReportArgs, rendered: Rendered, printer: &Printer) -> any
     }
     match &arguments.output {
         Some(path) => {
-            super::write_whole(path, &rendered.text)?;
+            destination::write(path, &rendered.text)?;
             printer.data(path.display())
         }
         None => printer.data(rendered.text.trim_end()),
@@ -105,7 +126,7 @@ fn open(path: &Path) -> anyhow::Result<Run> {
     } else {
         None
     };
-    let mut records = RecordLog::parse(&file, &bytes)?;
+    let RecordFile { mut records, torn } = RecordLog::parse(&file, &bytes)?;
     if let Some(study) = &study {
         records.retain(|record| {
             study
@@ -125,13 +146,14 @@ fn open(path: &Path) -> anyhow::Result<Run> {
         None
     };
     if let Some(sweep) = &sweep {
-        // A directory may hold points of an earlier, finer grid.
+        // Older versions left points of an earlier, finer grid there.
         records.retain(|record| sweep.points.iter().any(|point| point.model == record.model));
     }
     Ok(Run {
         path: file.display().to_string(),
         sha256: ContentHash::of(&bytes).to_string(),
         records,
+        torn,
         sweep,
         study,
         search,
@@ -140,35 +162,32 @@ fn open(path: &Path) -> anyhow::Result<Run> {
 
 /// Refuses to replace what is no report, before any work is done.
 fn check_destination(path: &Path, format: Format) -> anyhow::Result<()> {
-    match std::fs::read(path) {
-        Ok(bytes) => {
-            let text = String::from_utf8_lossy(&bytes);
-            let is_ours = match format {
-                Format::Html => text.contains(MARK),
-                Format::Markdown => {
-                    text.starts_with("# ")
-                        && (text.contains("Wilson's 95 % interval") || text.contains(LEGEND))
-                }
-                Format::ModelIndex => text.starts_with("model-index:\n"),
-            };
-            if is_ours {
-                return Ok(());
-            }
-            Err(Refusal::NotAReport {
-                path: path.display().to_string(),
-            }
-            .into())
+    let Some(bytes) = destination::existing(path)? else {
+        return Ok(());
+    };
+    let text = String::from_utf8_lossy(&bytes);
+    let is_ours = match format {
+        Format::Html => text.contains(MARK),
+        Format::Markdown => {
+            text.starts_with("# ")
+                && (text.contains("Wilson's 95 % interval") || text.contains(LEGEND))
         }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(error).with_context(|| format!("cannot write to `{}`", path.display())),
+        Format::ModelIndex => text.starts_with("model-index:\n"),
+    };
+    if is_ours {
+        return Ok(());
     }
+    Err(Refusal::NotAReport {
+        path: path.display().to_string(),
+    }
+    .into())
 }
 
 fn write_figures(directory: &Path, figures: &[Figure]) -> anyhow::Result<()> {
     super::make_directory(directory)?;
     for figure in figures {
         for (extension, text) in [("svg", &figure.wide), ("csv", &figure.csv)] {
-            super::write_whole(&directory.join(format!("{}.{extension}", figure.id)), text)?;
+            destination::write(&directory.join(format!("{}.{extension}", figure.id)), text)?;
         }
     }
     Ok(())

@@ -8,6 +8,7 @@ use taskvec_eval::completions::{ScoredCompletion, Summary, score_completions};
 use taskvec_eval::task::Selection;
 
 use super::JSON_SCHEMA;
+use super::destination;
 use crate::args::score::ScoreArgs;
 use crate::failure::Refusal;
 use crate::printer::{Align, Printer, Table};
@@ -103,13 +104,14 @@ struct Output {
 
 impl Output {
     fn create(path: &Path) -> anyhow::Result<Self> {
+        let path = destination::target(path)?;
         let mut name = path.file_name().unwrap_or_default().to_owned();
         name.push(".taskvec-partial");
         let partial = path.with_file_name(name);
         let file = File::create(&partial)
             .with_context(|| format!("cannot create `{}`", partial.display()))?;
         Ok(Self {
-            path: path.to_owned(),
+            path,
             partial,
             writer: BufWriter::new(file),
         })

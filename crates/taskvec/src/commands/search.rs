@@ -10,8 +10,10 @@ use taskvec_eval::Condition;
 use taskvec_eval::division::Part;
 use taskvec_eval::run::{Cell, RecordLog};
 use taskvec_eval::search::{Group, Outcome, Place, SCHEMA_VERSION, SIDE_FILE, Search, Space, walk};
-use taskvec_eval::sweep::{self, RECORDS};
+use taskvec_eval::sweep::RECORDS;
 
+use super::destination;
+use super::directory;
 use super::eval;
 use super::points::{self, Asking};
 use crate::args::search::SearchArgs;
@@ -44,8 +46,10 @@ pub(crate) fn run(arguments: &SearchArgs, printer: &Printer) -> anyhow::Result<(
         printer,
     )?;
     points::check_variable(&arguments.over, &named)?;
+    directory::check(&arguments.out, SIDE_FILE)?;
     let groups = groups(arguments, &named, printer)?;
     let search = describe(arguments, &named, &cells, groups)?;
+    check_directory(&arguments.out, &search)?;
     // What leaves out a group is planned before anything is asked: a coefficient where only one number may stand is
     // known now.
     let space = search.space();
@@ -57,7 +61,7 @@ pub(crate) fn run(arguments: &SearchArgs, printer: &Printer) -> anyhow::Result<(
     let mut asking = Searching::new(arguments, &search, &named, &cells, printer)?;
 
     super::make_directory(&arguments.out)?;
-    keep_description(&arguments.out, &search)?;
+    destination::write(&arguments.out.join(SIDE_FILE), &search.to_json())?;
     let mut log = RecordLog::open(&arguments.out.join(RECORDS))?;
     let _farewell = points::farewell(&arguments.out);
 
@@ -217,36 +221,37 @@ fn plan(search: &Search, named: &Named, place: &Place, printer: &Printer) -> any
     points::plan(&expression, &search.label(place), named, printer)
 }
 
-/// Writes what is asked beside the records, unless records of something else are there.
-fn keep_description(directory: &Path, search: &Search) -> anyhow::Result<()> {
-    let swept = directory.join(sweep::SIDE_FILE);
-    if swept.is_file() {
-        let earlier = super::best::read(&swept, sweep::Sweep::parse)?;
-        return Err(points::other_records(
-            directory,
-            "sweep",
-            earlier.expression,
-        ));
-    }
+/// Refuses a directory that holds a search that this one does not go on with.
+fn check_directory(directory: &Path, search: &Search) -> anyhow::Result<()> {
     let path = directory.join(SIDE_FILE);
-    if path.is_file() {
-        let earlier = super::best::read(&path, Search::parse)?;
-        let identity = |search: &Search| {
-            let Search {
-                expression,
-                bindings,
-                variable,
-                groups,
-                ..
-            } = search.clone();
-            (expression, bindings, variable, groups)
-        };
-        if identity(&earlier) != identity(search) {
-            let what = format!("search in {} groups", earlier.groups.len());
-            return Err(points::other_records(directory, what, earlier.expression));
-        }
+    if !path.is_file() {
+        return Ok(());
     }
-    super::write_whole(&path, &search.to_json())
+    let earlier = super::best::read(&path, Search::parse)?;
+    let identity = |search: &Search| {
+        let Search {
+            expression,
+            bindings,
+            variable,
+            groups,
+            ..
+        } = search.clone();
+        (expression, bindings, variable, groups)
+    };
+    if identity(&earlier) != identity(search) {
+        let (groups, expression) = (earlier.groups.len(), earlier.expression);
+        let what = format!("a search in {groups} groups of `{expression}`");
+        return Err(directory::other(directory, what));
+    }
+    match search.clash(&earlier) {
+        None => Ok(()),
+        Some(clash) => Err(Refusal::OtherQuestions {
+            directory: directory.display().to_string(),
+            what: "search",
+            clash,
+        }
+        .into()),
+    }
 }
 
 /// How a point did on the validation questions.
@@ -312,7 +317,13 @@ impl<'a> Searching<'a> {
             search,
             named,
             printer,
-            asking: Asking::new(&start, &arguments.questions, arguments.threads, printer)?,
+            asking: Asking::new(
+                &start,
+                &named.bindings,
+                &arguments.questions,
+                arguments.threads,
+                printer,
+            )?,
             validation,
             test,
         })

@@ -15,6 +15,8 @@ use taskvec_eval::task::Selection;
 use taskvec_eval::{Registry, Report};
 
 use super::best::read;
+use super::destination;
+use super::directory;
 use super::engine::{self, Planned, Wanted};
 use super::eval;
 use super::model::{Fingerprint, Fingerprints};
@@ -47,7 +49,34 @@ pub(crate) fn run(arguments: &StudyArgs, printer: &Printer) -> anyhow::Result<()
         arguments.data.as_deref(),
         printer,
     );
+    if questions.unchanged.is_empty() {
+        printer.warn(
+            "the recipe asks nothing that should not change (`questions.unchanged`): what the vector costs is not measured",
+        );
+    }
     let repetitions = repetitions(&recipe, printer)?;
+    let places: Vec<(PathBuf, Outcome)> = repetitions
+        .iter()
+        .map(|repetition| {
+            let outcome = Outcome {
+                schema_version: SCHEMA_VERSION,
+                command: COMMAND.to_owned(),
+                taskvec: env!("CARGO_PKG_VERSION").to_owned(),
+                recipe: recipe.clone(),
+                target: repetition.target.clone(),
+                seed: repetition.seed,
+                again: Some(again(arguments, &recipe)),
+                tasks: questions.tasks.clone(),
+                unchanged: questions.unchanged.clone(),
+                between: None,
+            };
+            (below(&arguments.out, &repetition.path(&recipe)), outcome)
+        })
+        .collect();
+    directory::check(&arguments.out, SIDE_FILE)?;
+    for (directory, outcome) in &places {
+        check_directory(directory, outcome)?;
+    }
     let conduct = Conduct {
         recipe: &recipe,
         cells: &questions.cells,
@@ -65,27 +94,14 @@ pub(crate) fn run(arguments: &StudyArgs, printer: &Printer) -> anyhow::Result<()
 
     let mut fingerprints = Fingerprints::new(Fingerprint::Content);
     let mut done: Vec<Done> = Vec::new();
-    for repetition in &repetitions {
+    for (repetition, (directory, outcome)) in repetitions.iter().zip(&places) {
         let planned = match first.take() {
             Some(planned) => planned,
             // What there is to say of it has been said.
             None => conduct.plans(repetition, &Printer::silent())?,
         };
-        let path = repetition.path(&recipe);
-        let directory = below(&arguments.out, &path);
-        let outcome = Outcome {
-            schema_version: SCHEMA_VERSION,
-            command: COMMAND.to_owned(),
-            taskvec: env!("CARGO_PKG_VERSION").to_owned(),
-            recipe: recipe.clone(),
-            target: repetition.target.clone(),
-            seed: repetition.seed,
-            again: Some(again(arguments, &recipe)),
-            tasks: questions.tasks.clone(),
-            unchanged: questions.unchanged.clone(),
-        };
-        super::make_directory(&directory)?;
-        keep_outcome(&directory, &outcome)?;
+        super::make_directory(directory)?;
+        destination::write(&directory.join(SIDE_FILE), &outcome.to_json())?;
         let mut log = RecordLog::open(&directory.join(RECORDS))?;
         let _farewell = Farewell::set(format!(
             "interrupted: finished samples are kept in `{}`; run the same command to go on",
@@ -95,10 +111,18 @@ pub(crate) fn run(arguments: &StudyArgs, printer: &Printer) -> anyhow::Result<()
         drop(planned);
         let records = log.finish()?;
         let report = conduct.report(&records, &questions)?;
-        let mut sections = sections(&outcome, &report, &records);
-        sections.extend(vectors::section(repetition, arguments.threads)?);
+        let mut sections = sections(outcome, &report, &records);
+        if let Some(section) = vectors::section(repetition, arguments.threads)? {
+            // A page has no weights to measure them by.
+            let outcome = Outcome {
+                between: Some(section.table.clone()),
+                ..outcome.clone()
+            };
+            destination::write(&directory.join(SIDE_FILE), &outcome.to_json())?;
+            sections.push(section);
+        }
         done.push(Done {
-            path,
+            path: repetition.path(&recipe),
             target: repetition.target.clone(),
             seed: repetition.seed,
             report,
@@ -393,20 +417,30 @@ impl Conduct<'_> {
     }
 }
 
-/// Says what is asked beside the records, unless records of something else are there.
-fn keep_outcome(directory: &Path, outcome: &Outcome) -> anyhow::Result<()> {
+/// Refuses a directory that holds a study that this one does not go on with.
+fn check_directory(directory: &Path, outcome: &Outcome) -> anyhow::Result<()> {
+    directory::check(directory, SIDE_FILE)?;
     let path = directory.join(SIDE_FILE);
-    if path.exists() {
-        let earlier = read(&path, Outcome::parse)?;
-        if !earlier.has_the_models_of(outcome) {
-            return Err(Refusal::OtherStudy {
-                directory: directory.display().to_string(),
-                title: earlier.recipe.title,
-            }
-            .into());
-        }
+    if !path.is_file() {
+        return Ok(());
     }
-    super::write_whole(&path, &outcome.to_json())
+    let earlier = read(&path, Outcome::parse)?;
+    if !earlier.has_the_models_of(outcome) {
+        return Err(Refusal::OtherStudy {
+            directory: directory.display().to_string(),
+            title: earlier.recipe.title,
+        }
+        .into());
+    }
+    match outcome.clash(&earlier) {
+        None => Ok(()),
+        Some(clash) => Err(Refusal::OtherQuestions {
+            directory: directory.display().to_string(),
+            what: "study",
+            clash,
+        }
+        .into()),
+    }
 }
 
 fn below(directory: &Path, path: &str) -> PathBuf {

@@ -7,8 +7,10 @@ use taskvec_core::{Coefficient, Expression, Plan, PlanOptions};
 use taskvec_eval::report::Row;
 use taskvec_eval::run::{Cell, Record, RecordLog};
 use taskvec_eval::sweep::{Point, RECORDS, SCHEMA_VERSION, SIDE_FILE, Sweep, Variable};
-use taskvec_eval::{Condition, Report, search};
+use taskvec_eval::{Condition, Report};
 
+use super::destination;
+use super::directory;
 use super::eval;
 use super::points::{self, Asking};
 use crate::args::over::{Over, Values};
@@ -39,16 +41,23 @@ pub(crate) fn run(arguments: &SweepArgs, printer: &Printer) -> anyhow::Result<()
     let named = resolution::named(&arguments.expression, &bindings, &options, printer)?;
     check_variables(&arguments.over, &named)?;
     let sweep = describe(arguments, &named, &cells)?;
+    check_directory(&arguments.out, &sweep)?;
     points::check_questions(&cells, &points::selection(&arguments.questions))?;
     // Every point is planned before the first is asked: a division by zero at the last one is known now.
     let plans = plans(&sweep, &named, printer)?;
     let schedule = sweep.schedule();
     let first = &plans[&schedule[0].model];
-    let mut asking = Asking::new(first, &arguments.questions, arguments.threads, printer)?;
+    let mut asking = Asking::new(
+        first,
+        &named.bindings,
+        &arguments.questions,
+        arguments.threads,
+        printer,
+    )?;
     asking.options = arguments.sampling.apply(asking.options);
 
     super::make_directory(&arguments.out)?;
-    keep_description(&arguments.out, &sweep)?;
+    destination::write(&arguments.out.join(SIDE_FILE), &sweep.to_json())?;
     let mut log = RecordLog::open(&arguments.out.join(RECORDS))?;
     let _farewell = points::farewell(&arguments.out);
 
@@ -200,29 +209,27 @@ fn plans(
     Ok(plans)
 }
 
-/// Writes what is asked beside the records, unless records of something else are there.
-fn keep_description(directory: &Path, sweep: &Sweep) -> anyhow::Result<()> {
-    let searched = directory.join(search::SIDE_FILE);
-    if searched.is_file() {
-        let earlier = super::best::read(&searched, search::Search::parse)?;
-        return Err(points::other_records(
-            directory,
-            "search",
-            earlier.expression,
-        ));
-    }
+/// Refuses a directory that holds anything that this sweep does not go on with.
+fn check_directory(directory: &Path, sweep: &Sweep) -> anyhow::Result<()> {
+    directory::check(directory, SIDE_FILE)?;
     let path = directory.join(SIDE_FILE);
-    if path.is_file() {
-        let earlier = super::best::read(&path, Sweep::parse)?;
-        if (&earlier.expression, &earlier.bindings) != (&sweep.expression, &sweep.bindings) {
-            return Err(points::other_records(
-                directory,
-                "sweep",
-                earlier.expression,
-            ));
-        }
+    if !path.is_file() {
+        return Ok(());
     }
-    super::write_whole(&path, &sweep.to_json())
+    let earlier = super::best::read(&path, Sweep::parse)?;
+    if (&earlier.expression, &earlier.bindings) != (&sweep.expression, &sweep.bindings) {
+        let what = format!("a sweep of `{}`", earlier.expression);
+        return Err(directory::other(directory, what));
+    }
+    match sweep.clash(&earlier) {
+        None => Ok(()),
+        Some(clash) => Err(Refusal::OtherQuestions {
+            directory: directory.display().to_string(),
+            what: "sweep",
+            clash,
+        }
+        .into()),
+    }
 }
 
 fn in_grid_order(sweep: &Sweep, mut records: Vec<Record>) -> Vec<Record> {

@@ -18,6 +18,7 @@ mod lora;
 mod mergekit;
 mod references;
 mod refusal;
+mod results;
 mod scales;
 mod score;
 mod search;

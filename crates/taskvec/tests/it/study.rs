@@ -82,6 +82,7 @@ fn a_study_prints_its_tables_resumes_and_becomes_a_page() {
     successful(&here, "report s -o page.html");
     let page = text(&here, "page.html");
     assert!(page.contains("<h1>Small</h1>") && page.contains("<h3>Several vectors</h3>"));
+    assert!(page.contains("<h3>Between the vectors</h3>") && page.contains("<bdi>half</bdi>"));
     // The command that makes it again can be pasted.
     assert!(page.contains("taskvec study small.toml --limit 4 --seeds 0 --out DIR"));
     // What is written carries the numbers of these very weights, and of no others.

@@ -95,6 +95,7 @@ fn a_sweep_is_kept_resumed_chosen_from_and_reported() {
         12
     );
     assert!(stdout(&here, "best s").contains("which had no say"));
+    assert!(here.run("best s").contains("fewer than 30 in either part"));
 
     assert_eq!(stdout(&here, "report s -o r.html --figures f"), "r.html\n");
     assert!(text(&here, "r.html").contains("id=\"curve-clean\""));

@@ -16,6 +16,7 @@ fn run(engine: &mut OpenAi, path: &Path) -> Result<Vec<Record>, Error> {
     let subject = Subject {
         model: "m".to_owned(),
         expression: "m".to_owned(),
+        bindings: Default::default(),
         fingerprint: engine.fingerprint(),
     };
     let cells = cells(

@@ -3,8 +3,8 @@
 use crate::condition::Condition;
 use crate::error::{Error, Result};
 use crate::generator::{Finish, Prompt};
-use crate::report::{Inspection, Report, Robustness, robustness};
-use crate::run::{Record, Request};
+use crate::report::{Inspection, Report, Robustness, Table, robustness};
+use crate::run::{Record, Request, Unfinished};
 use crate::search::Finished;
 use crate::study::{Excerpt, Outcome, Part, Prompted, excerpts, prompting};
 use crate::sweep::Sweep;
@@ -40,6 +40,8 @@ pub struct PageData {
     pub excerpts: Vec<Excerpt>,
     /// What an instruction does, where a study asked with and without it.
     pub prompting: Vec<Prompted>,
+    /// Whether a study's vectors point the same way.
+    pub between: Option<Table>,
     /// Accuracy over coefficients.
     pub curves: Vec<Curve>,
     /// What searches found.
@@ -52,6 +54,8 @@ pub struct PageData {
     pub sources: Vec<Source>,
     /// Commands that do all of it again.
     pub commands: Vec<String>,
+    /// What was to be asked and has no answer, for each file that lacks something.
+    pub unfinished: Vec<Unfinished>,
     /// What the reader should know before relying on the numbers.
     pub notes: Vec<String>,
 }
@@ -167,7 +171,7 @@ impl PageData {
         if records.is_empty() {
             return Err(Error::NothingToReport);
         }
-        let mut notes = Vec::new();
+        let mut notes: Vec<String> = runs.iter().filter_map(|run| run.torn.clone()).collect();
         let study = runs.iter().find_map(|run| run.study.as_ref());
         let report = report(runs, study, &records, options, &mut notes)?;
         let models = models(&records, &report);
@@ -190,6 +194,7 @@ impl PageData {
             cells: cells(&records, &models),
             excerpts: study.map_or_else(Vec::new, |study| excerpts(study, &report)),
             prompting: study.map_or_else(Vec::new, |study| prompting(study, &records)),
+            between: study.and_then(|study| study.between.clone()),
             curves: runs
                 .iter()
                 .filter_map(|run| run.sweep.as_ref())
@@ -207,6 +212,7 @@ impl PageData {
                 })
                 .collect(),
             commands: options.commands.clone(),
+            unfinished: runs.iter().filter_map(Run::unfinished).collect(),
             notes,
             report,
             models,

@@ -2,7 +2,7 @@
 
 use super::data::PageData;
 use crate::report::html::{FigureView, document, figure_view};
-use crate::report::{Figure, Row, Verdict, render};
+use crate::report::{Figure, Row, Verdict, render, shown_ks};
 use serde::Serialize;
 
 const TEMPLATE: &str = include_str!("page.html");
@@ -57,7 +57,17 @@ struct CellView {
     id: String,
     title: String,
     figure: Option<FigureView>,
-    rows: Vec<RowView>,
+    /// The k of the columns of pass@k.
+    ks: Vec<u64>,
+    rows: Vec<DetailView>,
+}
+
+#[derive(Serialize)]
+struct DetailView {
+    #[serde(flatten)]
+    row: RowView,
+    /// For each k of the cell the place of its estimate in the row.
+    passes: Vec<Option<usize>>,
 }
 
 #[derive(Serialize)]
@@ -149,14 +159,27 @@ fn view(data: &PageData, figures: &[Figure]) -> View {
             let figure = figures
                 .iter()
                 .find(|figure| figure.id.starts_with("bars-") && figure.title.starts_with(&start));
-            let rows = report.rows.iter().enumerate();
+            let rows: Vec<(usize, &Row)> = report
+                .rows
+                .iter()
+                .enumerate()
+                .filter(|(_, row)| row.task == task && row.condition == condition)
+                .collect();
+            let ks = shown_ks(&rows.iter().map(|(_, row)| *row).collect::<Vec<_>>());
             CellView {
                 id: crate::report::figure::slug(&title),
                 figure: figure.map(figure_view),
                 rows: rows
-                    .filter(|(_, row)| row.task == task && row.condition == condition)
-                    .map(|(index, _)| row_view(report.rows.as_slice(), index))
+                    .iter()
+                    .map(|(index, row)| DetailView {
+                        row: row_view(report.rows.as_slice(), *index),
+                        passes: ks
+                            .iter()
+                            .map(|k| row.pass_at_k.iter().position(|pass| pass.k == *k))
+                            .collect(),
+                    })
                     .collect(),
+                ks,
                 title,
             }
         })

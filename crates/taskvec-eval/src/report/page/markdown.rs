@@ -6,8 +6,14 @@ use crate::report::{Table, render};
 use crate::search::Finished;
 use crate::study::prompting_table;
 
+const BETWEEN: &str = "Do they point the same way?";
+
 pub(super) fn render(data: &PageData) -> String {
     let mut text = format!("# {}\n\n", data.title.replace(['\n', '\r'], " "));
+    // Before any number.
+    for it in &data.unfinished {
+        text.push_str(&format!("**Unfinished.** {}.\n\n", it.sentence()));
+    }
     text.push_str(&data.report.overview().to_markdown());
     for excerpt in &data.excerpts {
         let table = excerpt.table(&data.report).to_markdown();
@@ -18,6 +24,10 @@ pub(super) fn render(data: &PageData) -> String {
     }
     if let Some(table) = prompting_table(&data.prompting) {
         text.push_str(&format!("\n## Prompting\n\n{}", table.to_markdown()));
+    }
+    if let Some(table) = &data.between {
+        let table = table.to_markdown();
+        text.push_str(&format!("\n## Between the vectors\n\n{BETWEEN}\n\n{table}"));
     }
     if !data.robustness.is_empty() {
         text.push_str("\n## Under perturbation\n\n");
@@ -36,7 +46,21 @@ pub(super) fn render(data: &PageData) -> String {
     for note in &data.notes {
         text.push_str(&format!("\n{note}\n"));
     }
+    if !data.commands.is_empty() {
+        let commands = data.commands.join("\n");
+        text.push_str(&format!("\n## To do it again\n\n{}", fenced(&commands)));
+    }
     text
+}
+
+/// Lines that are shown as they are, behind a fence longer than any in them.
+fn fenced(lines: &str) -> String {
+    let longest = lines
+        .split(|character: char| character != '`')
+        .map(str::len)
+        .max();
+    let fence = "`".repeat(longest.unwrap_or(0).max(2) + 1);
+    format!("{fence}sh\n{lines}\n{fence}\n")
 }
 
 /// What a search found, and what each group is worth.

@@ -19,8 +19,9 @@ mod tests;
 pub use data::{Answer, Cell, Curve, CurvePoint, Model, PageData, Question, Source};
 
 use super::{Figure, Inspection};
+use crate::condition::Condition;
 use crate::error::Result;
-use crate::run::Record;
+use crate::run::{Record, Unfinished, Wanted};
 use crate::search::Finished;
 use crate::study::Outcome;
 use crate::sweep::Sweep;
@@ -34,12 +35,45 @@ pub struct Run {
     pub sha256: String,
     /// What is in it.
     pub records: Vec<Record>,
+    /// A sentence, where its last line was left out.
+    pub torn: Option<String>,
     /// What was swept, where the records are a sweep's.
     pub sweep: Option<Sweep>,
     /// What was studied, where the records are a study's.
     pub study: Option<Outcome>,
     /// What was searched and found, where the records are those of a search's last few points.
     pub search: Option<Finished>,
+}
+
+impl Run {
+    /// What it lacks of what was to be asked.
+    #[must_use]
+    pub fn unfinished(&self) -> Option<Unfinished> {
+        let wanted = |models: &[&str], tasks: &[String], conditions: &[Condition]| {
+            let wanted = Wanted {
+                models,
+                tasks,
+                conditions,
+            };
+            Unfinished::of(&self.path, Some(wanted), &self.records)
+        };
+        if let Some(sweep) = &self.sweep {
+            let models = sweep.points.iter().map(|point| point.model.as_str());
+            let models: Vec<&str> = models.collect();
+            return wanted(&models, &sweep.tasks, &sweep.conditions);
+        }
+        if let Some(study) = &self.study {
+            let models: Vec<&str> = study.recipe.labels(|_| true).collect();
+            let tasks = [study.tasks.as_slice(), study.unchanged.as_slice()].concat();
+            return wanted(&models, &tasks, &study.recipe.questions.conditions);
+        }
+        if let Some(found) = &self.search {
+            let (search, outcome) = (&found.search, &found.outcome);
+            let models = outcome.shown();
+            return wanted(&models, &search.tasks, &search.conditions);
+        }
+        Unfinished::of(&self.path, None, &self.records)
+    }
 }
 
 /// What is shown beside the records.
@@ -54,7 +88,7 @@ pub struct PageOptions {
     pub model: Option<String>,
     /// Vectors to show by layer and module.
     pub vectors: Vec<Inspection>,
-    /// Commands that do all of it again.
+    /// Commands that do all of it again, each with a comment above it where it needs one.
     pub commands: Vec<String>,
 }
 

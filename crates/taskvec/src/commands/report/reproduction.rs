@@ -1,43 +1,39 @@
 //! The commands that make the records of a report again.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod evaluation;
 
-use taskvec_core::Expression;
+use taskvec_eval::Registry;
 use taskvec_eval::report::Run;
-use taskvec_eval::run::Record;
 use taskvec_eval::search::Search;
 use taskvec_eval::study;
 use taskvec_eval::sweep::Sweep;
 
-/// The commands that make such records again.
-pub(super) fn commands(run: &Run) -> Vec<String> {
-    if let Some(study) = &run.study {
-        return vec![study_command(study)];
+/// The commands that make such records again, each run in a directory of its own.
+pub(super) fn commands(runs: &[Run]) -> Vec<String> {
+    let mut commands = Vec::new();
+    for (index, run) in runs.iter().enumerate() {
+        let out = match runs {
+            [_] => "DIR".to_owned(),
+            _ => format!("DIR-{}", index + 1),
+        };
+        let own = if let Some(study) = &run.study {
+            vec![study_command(study)]
+        } else if let Some(sweep) = &run.sweep {
+            vec![sweep_command(sweep)]
+        } else if let Some(found) = &run.search {
+            vec![search_command(&found.search)]
+        } else {
+            evaluation::commands(&run.records)
+        };
+        commands.extend(own.iter().map(|command| format!("{command} --out {out}")));
     }
-    if let Some(sweep) = &run.sweep {
-        return vec![sweep_command(sweep)];
-    }
-    if let Some(found) = &run.search {
-        return vec![search_command(&found.search)];
-    }
-    let mut models: Vec<(&str, Vec<&Record>)> = Vec::new();
-    for record in &run.records {
-        match models.iter_mut().find(|(model, _)| *model == record.model) {
-            Some((_, records)) => records.push(record),
-            None => models.push((&record.model, vec![record])),
-        }
-    }
-    models
-        .iter()
-        .map(|(_, records)| eval_command(records))
-        .collect()
+    commands
 }
 
 fn study_command(study: &study::Outcome) -> String {
     let again = study.again.clone();
     // What a file of before that does not say can only be left open.
-    let command = again.unwrap_or_else(|| "taskvec study RECIPE".to_owned());
-    format!("{command} --out DIR")
+    again.unwrap_or_else(|| "taskvec study RECIPE".to_owned())
 }
 
 fn sweep_command(sweep: &Sweep) -> String {
@@ -75,7 +71,7 @@ fn sweep_command(sweep: &Sweep) -> String {
         let (samples, temperature) = (sweep.samples, sweep.temperature);
         command.push_str(&format!(" --samples {samples} --temperature {temperature}"));
     }
-    command.push_str(" --out DIR");
+    command.push_str(data(sweep.tasks.iter().map(String::as_str)));
     command
 }
 
@@ -113,51 +109,24 @@ fn search_command(search: &Search) -> String {
     if let Some(limit) = search.limit {
         command.push_str(&format!(" --limit {limit}"));
     }
-    command.push_str(" --out DIR");
+    command.push_str(data(search.tasks.iter().map(String::as_str)));
     command
 }
 
-/// One for each number of questions, as `eval` has one limit for all tasks.
-fn eval_command(records: &[&Record]) -> String {
-    let mut counts: BTreeMap<(&str, &str), BTreeSet<&str>> = BTreeMap::new();
-    let (mut tasks, mut conditions): (Vec<&str>, Vec<&str>) = (Vec::new(), Vec::new());
-    for record in records {
-        let condition = record.condition.name();
-        counts
-            .entry((&record.task, condition))
-            .or_default()
-            .insert(&record.doc_id);
-        if !tasks.contains(&record.task.as_str()) {
-            tasks.push(&record.task);
-        }
-        if !conditions.contains(&condition) {
-            conditions.push(condition);
-        }
+/// Where the questions come from, for tasks whose questions do not ship with taskvec: the Hub, which has them as published,
+/// wherever they were read from.
+fn data<'a>(tasks: impl IntoIterator<Item = &'a str>) -> &'static str {
+    let registry = Registry::standard();
+    let mut tasks = tasks.into_iter();
+    let has_file = |task: &str| {
+        let task = registry.get(task);
+        task.is_ok_and(|task| task.about().file.is_some())
+    };
+    if tasks.any(has_file) {
+        " --data hf"
+    } else {
+        ""
     }
-    let first = records[0];
-    let limit = counts.values().map(BTreeSet::len).max().unwrap_or(0);
-    let names = first
-        .expression
-        .parse::<Expression>()
-        .map(|expression| {
-            expression
-                .names()
-                .into_iter()
-                .map(str::to_owned)
-                .collect::<Vec<_>>()
-        })
-        .unwrap_or_default();
-    let bound: String = names
-        .iter()
-        .map(|name| format!(" --let {name}=REF"))
-        .collect();
-    format!(
-        "taskvec eval {}{bound} --tasks {} --conditions {} --limit {limit} --seed {} --out DIR",
-        quoted(&first.expression),
-        tasks.join(","),
-        conditions.join(","),
-        first.seed
-    )
 }
 
 /// An argument as a shell reads it.

@@ -141,6 +141,7 @@ fn run(path: &str, records: Vec<Record>, sweep: Option<Sweep>) -> Run {
         path: path.to_owned(),
         sha256: "ab".repeat(32),
         records,
+        torn: None,
         sweep,
         study: None,
         search: None,
@@ -175,6 +176,7 @@ fn outcome() -> Outcome {
         again: None,
         tasks: vec!["micro-gsm".to_owned()],
         unchanged: vec!["micro-chat".to_owned()],
+        between: None,
     }
 }
 

@@ -207,6 +207,120 @@ fn a_search_in_markdown() {
 }
 
 #[test]
+fn what_is_missing_stands_before_any_number() {
+    let (sweep, mut records) = sweep(&[-1.0, 0.0, 1.0], &[0.0]);
+    // One point was not begun, another has some of its answers.
+    records.retain(|record| record.model != label(1.0, 0.0));
+    let mut kept = 0;
+    records.retain(|record| {
+        let is_cut = record.model == label(0.0, 0.0) && record.task == "micro-chat";
+        kept += usize::from(is_cut);
+        !is_cut || kept <= 7
+    });
+    let run = Run {
+        torn: Some("the last line of `s` is not whole".to_owned()),
+        ..run("s", records, Some(sweep))
+    };
+    let page = Page::build(&[run], &PageOptions::default()).unwrap();
+    let [lacking] = page.data().unfinished.as_slice() else {
+        panic!("{:?}", page.data().unfinished)
+    };
+    assert_eq!(
+        (lacking.models, &lacking.unasked),
+        (3, &vec![label(1.0, 0.0)])
+    );
+    let [gap] = lacking.gaps.as_slice() else {
+        panic!("{:?}", lacking.gaps)
+    };
+    assert_eq!((gap.model.as_str(), gap.found), ("a = 0, b = 0", 7));
+    let markdown = page.to_markdown();
+    assert!(
+        markdown.starts_with(
+            "# target + a*v + b*w\n\n**Unfinished.** `s` is unfinished: 1 of 3 models have no answers (`a = 1, b = 0`); \
+             `a = 0, b = 0` has 7 of "
+        ),
+        "{markdown}"
+    );
+    let html = page.to_html();
+    assert!(numbers(&html) > 10);
+    let place = |part: &str| html.find(part).unwrap_or_else(|| panic!("no {part}"));
+    assert!(place("<strong>Unfinished.</strong>") < place("<section id=\"results\""));
+    for text in [&html, &markdown] {
+        assert!(text.contains("is not whole"));
+    }
+    // What is whole says nothing of the kind.
+    assert!(!swept().to_html().contains("Unfinished."));
+    assert!(!study().to_markdown().contains("Unfinished"));
+    assert!(searched().data().unfinished.is_empty());
+}
+
+#[test]
+fn commands_are_lines_to_paste() {
+    let markdown = study().to_markdown();
+    assert!(
+        markdown.ends_with(
+            "## To do it again\n\n```sh\ntaskvec eval 'target + 0.5*(grpo - sft)' --tasks micro-gsm\n```\n"
+        ),
+        "{markdown}"
+    );
+    let options = PageOptions {
+        commands: vec!["echo '```'".to_owned()],
+        ..PageOptions::default()
+    };
+    let page = Page::build(&[run("r", records("target", 0.5, 5), None)], &options).unwrap();
+    assert!(page.to_markdown().contains("\n````sh\necho '```'\n````\n"));
+}
+
+#[test]
+fn several_answers_have_pass_at_k() {
+    let mut all = Vec::new();
+    for (model, skill) in [("target", 0.4), ("tuned", 0.6)] {
+        for sample in 0..3 {
+            let mut own = records(model, skill - 0.1 * f64::from(sample), 40);
+            own.retain(|record| record.task == "micro-gsm");
+            own.iter_mut().for_each(|record| record.sample = sample);
+            all.extend(own);
+        }
+    }
+    let page = Page::build(&[run("r", all, None)], &PageOptions::default()).unwrap();
+    let data = page.data();
+    for row in &data.report.rows {
+        assert_eq!((row.questions, row.n), (40, 120));
+        // As the page's own answers have it: of three answers one is right where any is.
+        let model = data
+            .models
+            .iter()
+            .position(|it| it.label == row.model)
+            .unwrap();
+        let cell = data
+            .cells
+            .iter()
+            .find(|it| it.condition == row.condition)
+            .unwrap();
+        let mut solved: BTreeMap<&str, bool> = BTreeMap::new();
+        for question in &cell.questions {
+            let answer = question.answers[model].as_ref().unwrap();
+            *solved.entry(&question.id).or_default() |= answer.correct;
+        }
+        let share = solved.values().filter(|it| **it).count() as f64 / 40.0;
+        let [one, three] = row.pass_at_k.as_slice() else {
+            panic!("{:?}", row.pass_at_k)
+        };
+        assert_eq!((one.k, three.k), (1, 3));
+        assert!((one.value - row.accuracy).abs() < 1e-12);
+        assert!((three.value - share).abs() < 1e-12);
+    }
+    let html = page.to_html();
+    assert!(numbers(&html) > 40 && html.contains("pass@3, %"));
+    let markdown = page.to_markdown();
+    assert!(markdown.contains(" pass@3 |") && markdown.contains("by bootstrap over questions"));
+    assert!(page.to_model_index().contains("    - type: pass@3\n"));
+    // Asked once, there is nothing to choose from.
+    assert!(!study().to_markdown().contains("pass@"));
+    assert!(!study().to_html().contains("pass@"));
+}
+
+#[test]
 fn a_record_in_two_files_counts_once() {
     let all = records("target", 0.5, 20);
     let twice = [run("one", all.clone(), None), run("two", all.clone(), None)];
