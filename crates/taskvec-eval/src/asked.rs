@@ -105,12 +105,13 @@ mod tests {
 
     #[test]
     fn less_and_otherwise_are_not() {
-        let clash = |change: fn(&mut Asked<'static>)| {
+        type Change = fn(&mut Asked<'static>);
+        let clash = |change: Change| {
             let mut now = asked();
             change(&mut now);
             now.clash(&asked()).unwrap()
         };
-        let cases: [(fn(&mut Asked<'static>), &str); 8] = [
+        let cases: [(Change, &str); 8] = [
             (
                 |it| it.tasks = vec!["gsm"],
                 "`chat`, which this one leaves out",

@@ -286,7 +286,7 @@ fn row(
 
 /// Of both runs, on the samples that both have; each document's scores are those of the second run and of the first.
 fn pass_at_k<'a>(documents: impl Iterator<Item = &'a Vec<(bool, bool)>>) -> Vec<PairedPassAtK> {
-    let (second, first): (Vec<(u64, u64)>, Vec<(u64, u64)>) = documents
+    let (second, first): (Vec<_>, Vec<_>) = documents
         .map(|scores| {
             let n = scores.len() as u64;
             let right = |is_right: fn(&(bool, bool)) -> bool| {
