@@ -290,7 +290,10 @@ mod tests {
             (at(f64::NAN), "`temperature` is NaN, expected"),
             (at(f64::INFINITY), "`temperature` is inf, expected"),
             (at(f64::NEG_INFINITY), "`temperature` is -inf, expected"),
-            (within(0.0), "`top_p` is 0, expected a number above 0 and at most 1"),
+            (
+                within(0.0),
+                "`top_p` is 0, expected a number above 0 and at most 1",
+            ),
             (within(-0.5), "`top_p` is -0.5, expected"),
             (within(1.000_001), "`top_p` is 1.000001, expected"),
             (within(f64::NAN), "`top_p` is NaN, expected"),

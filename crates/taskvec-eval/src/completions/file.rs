@@ -137,9 +137,9 @@ fn responses_of(responses: &Value) -> std::result::Result<Vec<&str>, String> {
         }
         _ => None,
     };
-    texts
-        .filter(|texts| !texts.is_empty())
-        .ok_or_else(|| "`resps` is not `[[\"text\"]]`, which is how the harness keeps one".to_owned())
+    texts.filter(|texts| !texts.is_empty()).ok_or_else(|| {
+        "`resps` is not `[[\"text\"]]`, which is how the harness keeps one".to_owned()
+    })
 }
 
 /// A value in a few words.
@@ -254,10 +254,15 @@ impl Gathering<'_> {
             .find(given.doc_id, given.filter.is_some())
             .map_err(refused)?;
         for (index, text) in given.texts.into_iter().enumerate() {
-            let sample = given.sample.saturating_add(u32::try_from(index).unwrap_or(u32::MAX));
+            let sample = given
+                .sample
+                .saturating_add(u32::try_from(index).unwrap_or(u32::MAX));
             if let Some((first, entry, filter)) = self.seen.get(&(document, sample)) {
                 let is_other_filter = filter.is_some() && filter.as_deref() != given.filter;
-                if given.filter.is_some() && is_other_filter && self.entries[*entry].completion == text {
+                if given.filter.is_some()
+                    && is_other_filter
+                    && self.entries[*entry].completion == text
+                {
                     continue;
                 }
                 let id = &self.documents[document].id;
@@ -320,7 +325,10 @@ pub(super) fn read(
             let mut rest = reader.by_ref().take(MAX_LIST_BYTES);
             rest.read_to_end(&mut buffer).map_err(unreadable)?;
             let list: Vec<Value> = serde_json::from_slice(&buffer).map_err(|error| {
-                malformed(format!("line {}", number + error.line() - 1), no_json(&error))
+                malformed(
+                    format!("line {}", number + error.line() - 1),
+                    no_json(&error),
+                )
             })?;
             for (index, value) in list.iter().enumerate() {
                 gathering.take(&format!("entry {}", index + 1), value)?;
@@ -330,10 +338,13 @@ pub(super) fn read(
         is_first = false;
         let place = format!("line {number}");
         if buffer.len() > MAX_LINE_BYTES {
-            return Err(malformed(place, format!("longer than {MAX_LINE_BYTES} bytes")));
+            return Err(malformed(
+                place,
+                format!("longer than {MAX_LINE_BYTES} bytes"),
+            ));
         }
-        let value =
-            serde_json::from_slice(&buffer).map_err(|error| malformed(place.clone(), no_json(&error)))?;
+        let value = serde_json::from_slice(&buffer)
+            .map_err(|error| malformed(place.clone(), no_json(&error)))?;
         gathering.take(&place, &value)?;
     }
     if gathering.entries.is_empty() {

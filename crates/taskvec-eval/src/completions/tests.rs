@@ -11,14 +11,7 @@ fn score(task: &str, lines: &str, is_partial: bool) -> Result<(Summary, Vec<Scor
     };
     let selection = Selection::test();
     let output = Path::new("samples.jsonl");
-    let summary = score_completions(
-        &*task,
-        &selection,
-        file,
-        is_partial,
-        &mut keep,
-        output,
-    )?;
+    let summary = score_completions(&*task, &selection, file, is_partial, &mut keep, output)?;
     Ok((summary, samples))
 }
 
@@ -66,31 +59,84 @@ fn lines_that_cannot_be_used_are_named() {
     let good = "{\"doc_id\": 0, \"completion\": \"18\"}\n";
     for (lines, message) in [
         ("", "there is no completion in it for `gsm8k`"),
-        ("{\"doc_id\": 0}\n", "`completion` is missing, expected a text"),
-        ("{\"completion\": \"18\"}\n", "`doc_id` is missing, expected an id or a number"),
-        ("{\"doc_id\": 0, \"completion\": 3}", "`completion` is `3`, expected a text"),
-        ("{\"doc_id\": 0, \"completion\": [\"3\"]}", "`completion` is a list, expected a text"),
-        ("{\"doc_id\": 0, \"completion\": null}", "`completion` is null, expected a text"),
-        ("{\"doc_id\": 0, \"completion\": \"a\", \"sample\": -1}", "`sample` is `-1`, expected a whole number, 0 or more"),
-        ("{\"doc_id\": 0, \"completion\": \"a\", \"sample\": \"1\"}", "`sample` is a text, expected a whole number, 0 or more"),
-        ("\"18\"\n", "a text, expected an object with `doc_id` and `completion`"),
-        ("{\"doc_id\": 0, \"completion\": \"cut", "the JSON breaks off at column 32"),
+        (
+            "{\"doc_id\": 0}\n",
+            "`completion` is missing, expected a text",
+        ),
+        (
+            "{\"completion\": \"18\"}\n",
+            "`doc_id` is missing, expected an id or a number",
+        ),
+        (
+            "{\"doc_id\": 0, \"completion\": 3}",
+            "`completion` is `3`, expected a text",
+        ),
+        (
+            "{\"doc_id\": 0, \"completion\": [\"3\"]}",
+            "`completion` is a list, expected a text",
+        ),
+        (
+            "{\"doc_id\": 0, \"completion\": null}",
+            "`completion` is null, expected a text",
+        ),
+        (
+            "{\"doc_id\": 0, \"completion\": \"a\", \"sample\": -1}",
+            "`sample` is `-1`, expected a whole number, 0 or more",
+        ),
+        (
+            "{\"doc_id\": 0, \"completion\": \"a\", \"sample\": \"1\"}",
+            "`sample` is a text, expected a whole number, 0 or more",
+        ),
+        (
+            "\"18\"\n",
+            "a text, expected an object with `doc_id` and `completion`",
+        ),
+        (
+            "{\"doc_id\": 0, \"completion\": \"cut",
+            "the JSON breaks off at column 32",
+        ),
         ("{'doc_id': 0}", "no JSON at column 2: key must be a string"),
         ("doc_id,completion\n", "no JSON at column 1: expected value"),
-        ("{\"doc_id\": null, \"completion\": \"\"}", "`doc_id` is null, expected an id or a number"),
-        ("{\"doc_id\": 1319, \"completion\": \"\"}", "there is no document 1319; they are counted from 0 to 1318"),
-        ("{\"doc_id\": 0.5, \"completion\": \"\"}", "there is no document 0.5; they are counted from 0 to 1318"),
-        ("{\"doc_id\": \"x\", \"completion\": \"\"}", "there is no document `x`; one that there is: `0`"),
+        (
+            "{\"doc_id\": null, \"completion\": \"\"}",
+            "`doc_id` is null, expected an id or a number",
+        ),
+        (
+            "{\"doc_id\": 1319, \"completion\": \"\"}",
+            "there is no document 1319; they are counted from 0 to 1318",
+        ),
+        (
+            "{\"doc_id\": 0.5, \"completion\": \"\"}",
+            "there is no document 0.5; they are counted from 0 to 1318",
+        ),
+        (
+            "{\"doc_id\": \"x\", \"completion\": \"\"}",
+            "there is no document `x`; one that there is: `0`",
+        ),
     ] {
-        assert_eq!(refusal("gsm8k", lines), format!("line 1 of `FILE`: {message}"), "{lines}");
+        assert_eq!(
+            refusal("gsm8k", lines),
+            format!("line 1 of `FILE`: {message}"),
+            "{lines}"
+        );
         if lines.is_empty() {
             continue;
         }
-        let later = format!("{good}\n{}", lines.replace("\"doc_id\": 0,", "\"doc_id\": 1,"));
-        assert_eq!(refusal("gsm8k", &later), format!("line 3 of `FILE`: {message}"), "{later}");
+        let later = format!(
+            "{good}\n{}",
+            lines.replace("\"doc_id\": 0,", "\"doc_id\": 1,")
+        );
+        assert_eq!(
+            refusal("gsm8k", &later),
+            format!("line 3 of `FILE`: {message}"),
+            "{later}"
+        );
     }
     let hint = score("gsm8k", "{}", true).unwrap_err().hint().unwrap();
-    assert!(hint.starts_with("each line is a JSON object with `doc_id`"), "{hint}");
+    assert!(
+        hint.starts_with("each line is a JSON object with `doc_id`"),
+        "{hint}"
+    );
     assert_eq!(
         refusal("gsm8k", &format!("{good}{good}")),
         "line 2 of `FILE`: a second completion for document `0`, sample 0; the first is on line 1; number them with `sample`"
@@ -123,8 +169,14 @@ fn a_list_is_read_as_lines_are() {
     .unwrap();
     assert_eq!((summary.samples, summary.accuracy), (2, 0.5));
     for (list, message) in [
-        ("[]", "line 1 of `FILE`: there is no completion in it for `gsm8k`"),
-        ("[1, 2]", "entry 1 of `FILE`: `1`, expected an object with `doc_id` and `completion`"),
+        (
+            "[]",
+            "line 1 of `FILE`: there is no completion in it for `gsm8k`",
+        ),
+        (
+            "[1, 2]",
+            "entry 1 of `FILE`: `1`, expected an object with `doc_id` and `completion`",
+        ),
         (
             "[{\"doc_id\": 0, \"completion\": \"\"}, {\"doc_id\": 1}]",
             "entry 2 of `FILE`: `completion` is missing, expected a text",
@@ -133,7 +185,10 @@ fn a_list_is_read_as_lines_are() {
             "\n[\n{\"doc_id\": 0,\n",
             "line 4 of `FILE`: the JSON breaks off at column 0",
         ),
-        ("[]\n[]\n", "line 2 of `FILE`: no JSON at column 1: trailing characters"),
+        (
+            "[]\n[]\n",
+            "line 2 of `FILE`: no JSON at column 1: trailing characters",
+        ),
         (
             "[{\"doc_id\": 0, \"completion\": \"\"}, {\"doc_id\": 0, \"completion\": \"\"}]",
             "entry 2 of `FILE`: a second completion for document `0`, sample 0; the first is on entry 1; number them with `sample`",
@@ -170,7 +225,10 @@ fn samples_of_the_harness_are_scored_by_what_the_model_wrote() {
     let twice = strict[0].repeat(2);
     assert!(refusal("gsm8k", &twice).starts_with("line 2 of `FILE`: a second completion"));
     for (resps, message) in [
-        ("[[[\"-1.5\", \"False\"]], [[\"-2.5\", \"False\"]]]", "`resps` answers several requests"),
+        (
+            "[[[\"-1.5\", \"False\"]], [[\"-2.5\", \"False\"]]]",
+            "`resps` answers several requests",
+        ),
         ("[[3]]", "`resps` is not `[[\"text\"]]`"),
         ("[[]]", "`resps` is not `[[\"text\"]]`"),
         ("\"18\"", "`resps` is not `[[\"text\"]]`"),

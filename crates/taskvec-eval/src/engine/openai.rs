@@ -220,11 +220,13 @@ impl OpenAi {
             token_probabilities::ask_for(&mut body, &probe.prompt);
             let url = self.client.base.path(path);
             let asked = Patient::new(&self.client, &self.options).ask(0, || {
-                self.client.post(&url, &body).map_err(|fault| match fault.error {
-                    // Servers that do not know the field fail over it as well as refuse it.
-                    error @ ServerError::Status { status: 500, .. } => Fault::lasting(error),
-                    _ => fault,
-                })
+                self.client
+                    .post(&url, &body)
+                    .map_err(|fault| match fault.error {
+                        // Servers that do not know the field fail over it as well as refuse it.
+                        error @ ServerError::Status { status: 500, .. } => Fault::lasting(error),
+                        _ => fault,
+                    })
             });
             let gives = match asked {
                 Ok(answer) => protocol::generated_tokens(&url, &answer.body)

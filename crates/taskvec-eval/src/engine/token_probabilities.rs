@@ -18,8 +18,7 @@ const ROUNDING: f64 = 1e-3;
 /// Whether a server's numbers for an answer to `request` would be those of the model's own distribution.
 pub(super) fn are_wanted(request: &GenerateRequest) -> bool {
     let sampling = request.sampling;
-    let is_plain =
-        sampling.temperature == 1.0 && sampling.top_p == 1.0 && sampling.top_k.is_none();
+    let is_plain = sampling.temperature == 1.0 && sampling.top_p == 1.0 && sampling.top_k.is_none();
     request.max_new_tokens > 0 && (sampling.temperature == 0.0 || is_plain)
 }
 
@@ -61,7 +60,13 @@ pub(super) fn mean(body: &Value, request: &GenerateRequest, token_count: usize) 
     let values = values.filter(|values| !values.is_empty())?;
     // Some leave out what ended the answer: the end of the sequence, or the tokens of a stop string, which are at most as
     // many as its bytes.
-    let ending = request.stop.iter().map(String::len).max().unwrap_or(0).max(1);
+    let ending = request
+        .stop
+        .iter()
+        .map(String::len)
+        .max()
+        .unwrap_or(0)
+        .max(1);
     let is_whole = values.len() <= token_count && token_count <= values.len() + ending;
     let are_logarithms = values
         .iter()
@@ -84,9 +89,11 @@ mod tests {
 
     #[test]
     fn both_forms_are_read() {
-        let text = json!({"tokens": ["a", "b"], "token_logprobs": [-0.5, -1.5], "top_logprobs": null});
+        let text =
+            json!({"tokens": ["a", "b"], "token_logprobs": [-0.5, -1.5], "top_logprobs": null});
         assert_eq!(of(text, &[], 2), Some(-1.0));
-        let chat = json!({"content": [{"token": "a", "logprob": -0.5}, {"token": "b", "logprob": 0}]});
+        let chat =
+            json!({"content": [{"token": "a", "logprob": -0.5}, {"token": "b", "logprob": 0}]});
         assert_eq!(of(chat.clone(), &[], 2), Some(-0.25));
         // The end of the sequence may be left out, and a stop string.
         assert_eq!(of(chat.clone(), &[], 3), Some(-0.25));

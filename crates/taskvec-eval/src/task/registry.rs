@@ -232,7 +232,9 @@ mod tests {
     #[test]
     fn the_documented_table_is_true() {
         let documented = include_str!("../../../../docs/tasks.md");
-        let table = documented.split("\n\n").find(|part| part.starts_with("| task | version |"));
+        let table = documented
+            .split("\n\n")
+            .find(|part| part.starts_with("| task | version |"));
         let rows: Vec<Vec<&str>> = table
             .unwrap()
             .lines()

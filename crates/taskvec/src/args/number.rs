@@ -123,7 +123,10 @@ mod tests {
             ("0", tokens("0").err()),
             ("0", requests("0").err()),
         ] {
-            assert!(read.is_some_and(|said| said.starts_with("expected a whole number")), "{wrong}");
+            assert!(
+                read.is_some_and(|said| said.starts_with("expected a whole number")),
+                "{wrong}"
+            );
         }
     }
 

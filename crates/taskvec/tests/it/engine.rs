@@ -219,7 +219,10 @@ fn a_server_that_runs_already_is_asked_as_the_flags_say() {
             return Reply::error(401, "who are you?");
         }
         let [under_way, most, answered] = &*seen;
-        most.fetch_max(1 + under_way.fetch_add(1, Ordering::SeqCst), Ordering::SeqCst);
+        most.fetch_max(
+            1 + under_way.fetch_add(1, Ordering::SeqCst),
+            Ordering::SeqCst,
+        );
         std::thread::sleep(Duration::from_millis(30));
         under_way.fetch_sub(1, Ordering::SeqCst);
         match answered.fetch_add(1, Ordering::SeqCst) {

@@ -330,7 +330,10 @@ fn kills_of_an_evaluation_change_nothing_in_its_records() {
         }
         assert!(evaluate("out.jsonl").status().unwrap().success());
         let resumed = std::fs::read_to_string(here.path("out.jsonl")).unwrap();
-        let differing = resumed.lines().zip(expected.lines()).find(|(one, other)| one != other);
+        let differing = resumed
+            .lines()
+            .zip(expected.lines())
+            .find(|(one, other)| one != other);
         assert!(resumed == expected, "kill {kill}: {differing:?}");
     }
     assert!(killed >= 3, "{killed} of {KILLS} runs were cut off");

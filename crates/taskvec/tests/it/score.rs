@@ -54,7 +54,12 @@ fn completions_come_from_stdin_too() {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        child.stdin.take().unwrap().write_all(given.as_bytes()).unwrap();
+        child
+            .stdin
+            .take()
+            .unwrap()
+            .write_all(given.as_bytes())
+            .unwrap();
         child.wait_with_output().unwrap()
     };
     let output = score(MADE);

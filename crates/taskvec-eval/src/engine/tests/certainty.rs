@@ -13,7 +13,9 @@ fn saying(asked: &Asked, before: usize) -> Reply {
     body["choices"][0]["logprobs"] = match (&asked.body["logprobs"], before) {
         (Value::Null, _) => Value::Null,
         (_, 1) => json!({"content": []}),
-        (Value::Bool(true), _) => json!({"content": [{"token": "y", "logprob": -0.25}, {"token": "o", "logprob": -0.5}]}),
+        (Value::Bool(true), _) => {
+            json!({"content": [{"token": "y", "logprob": -0.25}, {"token": "o", "logprob": -0.5}]})
+        }
         _ => json!({"tokens": ["y", "o"], "token_logprobs": [-1.0, -2.0]}),
     };
     Reply::ok(body)
@@ -53,14 +55,21 @@ fn one_at_a_time(server: &Scripted) -> OpenAi {
 fn a_server_that_says_it_is_asked_and_believed() {
     let server = serve(saying);
     let mut engine = one_at_a_time(&server);
-    let found = means(&mut engine, &[request("1"), request("2"), request("3"), plain()]);
+    let found = means(
+        &mut engine,
+        &[request("1"), request("2"), request("3"), plain()],
+    );
     assert_eq!(found, [Some(-0.375), None, Some(-0.375), Some(-1.5)]);
     // Once for chats and once for plain text, however many questions follow.
     assert_eq!(server.probes(), 2);
     means(&mut engine, &[request("4"), plain()]);
     assert_eq!(server.probes(), 2);
     assert!(server.asked().iter().all(|asked| {
-        let expected = if asked.path == "/v1/completions" { json!(1) } else { json!(true) };
+        let expected = if asked.path == "/v1/completions" {
+            json!(1)
+        } else {
+            json!(true)
+        };
         asked.body["logprobs"] == expected
     }));
 }
@@ -70,7 +79,12 @@ fn a_server_that_does_not_is_left_in_peace() {
     let silent: [fn() -> Reply; 5] = [
         || Reply::error(400, "logprobs are not supported"),
         || Reply::error(422, "unexpected field"),
-        || Reply::error(500, "logprobs is not supported for models created with logits_all=False"),
+        || {
+            Reply::error(
+                500,
+                "logprobs is not supported for models created with logits_all=False",
+            )
+        },
         || Reply::Body(200, "<html>".to_owned()),
         || Reply::ok(chat("yo")),
     ];
@@ -79,7 +93,10 @@ fn a_server_that_does_not_is_left_in_peace() {
             Some(_) => reply(),
             None => Reply::ok(chat("yo")),
         });
-        let found = means(&mut connect(&server), &[request("1"), request("2"), request("3")]);
+        let found = means(
+            &mut connect(&server),
+            &[request("1"), request("2"), request("3")],
+        );
         assert_eq!(found, [None, None, None]);
         assert_eq!((server.probes(), server.asked().len()), (1, 3));
     }
@@ -97,7 +114,10 @@ fn of_answers_drawn_otherwise_nothing_is_asked() {
     assert_eq!(server.probes(), 0);
     assert!(server.asked()[0].body.get("logprobs").is_none());
     // Once it is known, a greedy question beside a drawn one has it.
-    assert_eq!(means(&mut engine, &[drawn(0.7), drawn(1.0), request("hi")])[0], None);
+    assert_eq!(
+        means(&mut engine, &[drawn(0.7), drawn(1.0), request("hi")])[0],
+        None
+    );
     assert_eq!(server.probes(), 1);
 }
 
@@ -111,6 +131,9 @@ fn numbers_by_which_nothing_can_be_chosen_are_not_asked_for() {
     let error = connect(&server)
         .generate(&[request("hi"), wrong], &mut |_, _| {})
         .unwrap_err();
-    assert!(error.to_string().contains("`temperature` is NaN"), "{error}");
+    assert!(
+        error.to_string().contains("`temperature` is NaN"),
+        "{error}"
+    );
     assert_eq!((server.probes(), server.asked().len()), (0, 0));
 }

@@ -103,7 +103,8 @@ fn how_likely_an_answer_was_is_recorded_where_the_server_says_it() {
         "/v1/models" => Reply::ok(models("test")),
         _ => {
             let mut body = chat("no");
-            body["choices"][0]["logprobs"] = json!({"content": [{"logprob": -0.123_456}, {"logprob": 0}]});
+            body["choices"][0]["logprobs"] =
+                json!({"content": [{"logprob": -0.123_456}, {"logprob": 0}]});
             Reply::ok(body)
         }
     });
