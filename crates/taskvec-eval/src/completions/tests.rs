@@ -1,10 +1,8 @@
 use super::*;
 use crate::task::Registry;
-use std::io::Write;
 
 fn score(task: &str, lines: &str, is_partial: bool) -> Result<(Summary, Vec<ScoredCompletion>)> {
-    let mut file = tempfile::NamedTempFile::new().unwrap();
-    file.write_all(lines.as_bytes()).unwrap();
+    let file = CompletionFile::of("FILE", std::io::Cursor::new(lines.as_bytes().to_vec()));
     let mut samples = Vec::new();
     let task = Registry::standard().get(task)?;
     let mut keep = |sample: &ScoredCompletion| {
@@ -13,26 +11,12 @@ fn score(task: &str, lines: &str, is_partial: bool) -> Result<(Summary, Vec<Scor
     };
     let selection = Selection::test();
     let output = Path::new("samples.jsonl");
-    let summary = score_completions(
-        &*task,
-        &selection,
-        file.path(),
-        is_partial,
-        &mut keep,
-        output,
-    )?;
+    let summary = score_completions(&*task, &selection, file, is_partial, &mut keep, output)?;
     Ok((summary, samples))
 }
 
 fn refusal(task: &str, lines: &str) -> String {
-    let error = score(task, lines, true).unwrap_err();
-    let text = error.to_string();
-    // The path is a temporary one.
-    let (before, rest) = text.split_once('`').unwrap_or((&text, ""));
-    match rest.split_once('`') {
-        Some((path, after)) if path.starts_with('/') => format!("{before}FILE{after}"),
-        _ => text,
-    }
+    score(task, lines, true).unwrap_err().to_string()
 }
 
 #[test]
@@ -74,57 +58,88 @@ fn a_group_is_scored_over_all_items_and_by_subtask() {
 fn lines_that_cannot_be_used_are_named() {
     let good = "{\"doc_id\": 0, \"completion\": \"18\"}\n";
     for (lines, message) in [
+        ("", "there is no completion in it for `gsm8k`"),
         (
-            "",
-            "line 1 of FILE: there is no completion in it for `gsm8k`",
+            "{\"doc_id\": 0}\n",
+            "`completion` is missing, expected a text",
         ),
-        ("{\"doc_id\": 0}\n", "line 1 of FILE is no completion"),
+        (
+            "{\"completion\": \"18\"}\n",
+            "`doc_id` is missing, expected an id or a number",
+        ),
         (
             "{\"doc_id\": 0, \"completion\": 3}",
-            "line 1 of FILE is no completion",
+            "`completion` is `3`, expected a text",
+        ),
+        (
+            "{\"doc_id\": 0, \"completion\": [\"3\"]}",
+            "`completion` is a list, expected a text",
+        ),
+        (
+            "{\"doc_id\": 0, \"completion\": null}",
+            "`completion` is null, expected a text",
         ),
         (
             "{\"doc_id\": 0, \"completion\": \"a\", \"sample\": -1}",
-            "line 1 of FILE is no completion",
+            "`sample` is `-1`, expected a whole number, 0 or more",
         ),
-        ("[1, 2]\n", "line 1 of FILE is no completion"),
+        (
+            "{\"doc_id\": 0, \"completion\": \"a\", \"sample\": \"1\"}",
+            "`sample` is a text, expected a whole number, 0 or more",
+        ),
+        (
+            "\"18\"\n",
+            "a text, expected an object with `doc_id` and `completion`",
+        ),
         (
             "{\"doc_id\": 0, \"completion\": \"cut",
-            "line 1 of FILE is no completion",
+            "the JSON breaks off at column 32",
         ),
+        ("{'doc_id': 0}", "no JSON at column 2: key must be a string"),
+        ("doc_id,completion\n", "no JSON at column 1: expected value"),
         (
             "{\"doc_id\": null, \"completion\": \"\"}",
-            "line 1 of FILE: `doc_id` must be a string or a number",
+            "`doc_id` is null, expected an id or a number",
         ),
         (
             "{\"doc_id\": 1319, \"completion\": \"\"}",
-            "line 1 of FILE: there is no document 1319; they are counted from 0 to 1318",
+            "there is no document 1319; they are counted from 0 to 1318",
         ),
         (
             "{\"doc_id\": 0.5, \"completion\": \"\"}",
-            "line 1 of FILE: there is no document 0.5; they are counted from 0 to 1318",
+            "there is no document 0.5; they are counted from 0 to 1318",
         ),
         (
             "{\"doc_id\": \"x\", \"completion\": \"\"}",
-            "line 1 of FILE: there is no document `x`; one that there is: `0`",
+            "there is no document `x`; one that there is: `0`",
         ),
     ] {
-        assert_eq!(refusal("gsm8k", lines), message, "{lines}");
-        if !lines.is_empty() {
-            let later = format!(
-                "{good}\n{}",
-                lines.replace("\"doc_id\": 0,", "\"doc_id\": 1,")
-            );
-            assert_eq!(
-                refusal("gsm8k", &later),
-                message.replace("line 1", "line 3"),
-                "{later}"
-            );
+        assert_eq!(
+            refusal("gsm8k", lines),
+            format!("line 1 of `FILE`: {message}"),
+            "{lines}"
+        );
+        if lines.is_empty() {
+            continue;
         }
+        let later = format!(
+            "{good}\n{}",
+            lines.replace("\"doc_id\": 0,", "\"doc_id\": 1,")
+        );
+        assert_eq!(
+            refusal("gsm8k", &later),
+            format!("line 3 of `FILE`: {message}"),
+            "{later}"
+        );
     }
+    let hint = score("gsm8k", "{}", true).unwrap_err().hint().unwrap();
+    assert!(
+        hint.starts_with("each line is a JSON object with `doc_id`"),
+        "{hint}"
+    );
     assert_eq!(
         refusal("gsm8k", &format!("{good}{good}")),
-        "line 2 of FILE: a second completion for document `0`, sample 0; the first is on line 1; number them with `sample`"
+        "line 2 of `FILE`: a second completion for document `0`, sample 0; the first is on line 1; number them with `sample`"
     );
     assert!(
         refusal("bbh_zeroshot", good)
@@ -136,12 +151,93 @@ fn lines_that_cannot_be_used_are_named() {
     );
     assert_eq!(
         refusal("gsm8k", &huge),
-        "line 1 of FILE: longer than 16777216 bytes"
+        "line 1 of `FILE`: longer than 16777216 bytes"
     );
     assert_eq!(
         refusal("micro-sciq", good),
         "task `micro-sciq` compares likelihoods: there are no completions to score"
     );
+}
+
+#[test]
+fn a_list_is_read_as_lines_are() {
+    let (summary, _) = score(
+        "gsm8k",
+        "\u{feff}\n [\n  {\"doc_id\": 0, \"completion\": \"#### 18\"},\n  {\"doc_id\": 1, \"completion\": \"#### 4\"}\n]\n",
+        true,
+    )
+    .unwrap();
+    assert_eq!((summary.samples, summary.accuracy), (2, 0.5));
+    for (list, message) in [
+        (
+            "[]",
+            "line 1 of `FILE`: there is no completion in it for `gsm8k`",
+        ),
+        (
+            "[1, 2]",
+            "entry 1 of `FILE`: `1`, expected an object with `doc_id` and `completion`",
+        ),
+        (
+            "[{\"doc_id\": 0, \"completion\": \"\"}, {\"doc_id\": 1}]",
+            "entry 2 of `FILE`: `completion` is missing, expected a text",
+        ),
+        (
+            "\n[\n{\"doc_id\": 0,\n",
+            "line 4 of `FILE`: the JSON breaks off at column 0",
+        ),
+        (
+            "[]\n[]\n",
+            "line 2 of `FILE`: no JSON at column 1: trailing characters",
+        ),
+        (
+            "[{\"doc_id\": 0, \"completion\": \"\"}, {\"doc_id\": 0, \"completion\": \"\"}]",
+            "entry 2 of `FILE`: a second completion for document `0`, sample 0; the first is on entry 1; number them with `sample`",
+        ),
+    ] {
+        assert_eq!(refusal("gsm8k", list), message, "{list}");
+    }
+}
+
+/// A line as `lm_eval --log_samples` writes it, less what it says of the question.
+fn logged(doc_id: &str, filter: &str, resps: &str) -> String {
+    format!(
+        "{{\"doc_id\": {doc_id}, \"doc\": {{\"question\": \"?\"}}, \"target\": \"18\", \"arguments\": {{}}, \"resps\": {resps}, \
+         \"filtered_resps\": [\"18\"], \"filter\": \"{filter}\", \"metrics\": [\"exact_match\"], \"exact_match\": 1.0}}\n"
+    )
+}
+
+#[test]
+fn samples_of_the_harness_are_scored_by_what_the_model_wrote() {
+    let strict = [
+        logged("0", "strict-match", "[[\"#### 18\", \"no\"]]"),
+        logged("1", "strict-match", "[[\"#### 4, or 3\", \"#### 3\"]]"),
+    ];
+    let both = strict.concat() + &strict.concat().replace("strict-match", "flexible-extract");
+    let (summary, samples) = score("gsm8k", &both, true).unwrap();
+    // Two documents with two answers each, whatever filters they went through.
+    assert_eq!((summary.answered, summary.samples), (2, 4));
+    let right: Vec<bool> = samples.iter().map(|sample| sample.is_right).collect();
+    assert_eq!(right, [true, false, false, true]);
+    assert_eq!(samples[1].sample, 1);
+
+    let other = strict.concat() + &logged("0", "flexible-extract", "[[\"#### 19\"]]");
+    assert!(refusal("gsm8k", &other).starts_with("line 3 of `FILE`: a second completion"));
+    let twice = strict[0].repeat(2);
+    assert!(refusal("gsm8k", &twice).starts_with("line 2 of `FILE`: a second completion"));
+    for (resps, message) in [
+        (
+            "[[[\"-1.5\", \"False\"]], [[\"-2.5\", \"False\"]]]",
+            "`resps` answers several requests",
+        ),
+        ("[[3]]", "`resps` is not `[[\"text\"]]`"),
+        ("[[]]", "`resps` is not `[[\"text\"]]`"),
+        ("\"18\"", "`resps` is not `[[\"text\"]]`"),
+    ] {
+        let said = refusal("gsm8k", &logged("0", "none", resps));
+        assert!(said.contains(message), "{said}");
+    }
+    let group = refusal("bbh_zeroshot", &logged("0", "none", "[[\"(B)\"]]"));
+    assert!(group.contains("score this one as its subtask"), "{group}");
 }
 
 #[test]

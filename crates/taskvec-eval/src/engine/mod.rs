@@ -19,6 +19,7 @@ mod patience;
 mod process;
 mod protocol;
 mod server;
+mod token_probabilities;
 
 #[cfg(test)]
 mod tests;

@@ -5,13 +5,14 @@ use super::endpoint::{ApiKey, BaseUrl};
 use super::likelihood::{self, Form, Token};
 use super::patience::{Gate, backoff};
 use super::server::Catalogue;
-use super::{ServerError, ServerKind, protocol};
+use super::{ServerError, ServerKind, protocol, token_probabilities};
 use crate::generator::{
     Completion, EngineError, Finish, GenerateRequest, Generator, Likelihood, LikelihoodRequest,
     Prompt,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
@@ -67,6 +68,8 @@ pub struct OpenAi {
     /// The command that started it, which stands for it in records: the address differs from run to run.
     started_by: Option<String>,
     form: Option<Form>,
+    /// Whether answers of a path say how likely their tokens were, of the paths that were asked.
+    gives_token_probabilities: BTreeMap<&'static str, bool>,
 }
 
 impl OpenAi {
@@ -137,6 +140,7 @@ impl OpenAi {
             address,
             started_by: None,
             form: None,
+            gives_token_probabilities: BTreeMap::new(),
         })
     }
 
@@ -199,6 +203,49 @@ impl OpenAi {
         Err(ServerError::NoPromptProbabilities { url, said })
     }
 
+    /// Finds out, by asking once for each path, whether answers to `requests` will say how likely their tokens were.
+    fn learn_token_probabilities(
+        &mut self,
+        requests: &[GenerateRequest],
+    ) -> Result<(), ServerError> {
+        for request in requests {
+            let path = protocol::path(&request.prompt);
+            if !token_probabilities::are_wanted(request)
+                || self.gives_token_probabilities.contains_key(path)
+            {
+                continue;
+            }
+            let probe = token_probabilities::probe(&request.prompt);
+            let mut body = self.body(&probe)?;
+            token_probabilities::ask_for(&mut body, &probe.prompt);
+            let url = self.client.base.path(path);
+            let asked = Patient::new(&self.client, &self.options).ask(0, || {
+                self.client
+                    .post(&url, &body)
+                    .map_err(|fault| match fault.error {
+                        // Servers that do not know the field fail over it as well as refuse it.
+                        error @ ServerError::Status { status: 500, .. } => Fault::lasting(error),
+                        _ => fault,
+                    })
+            });
+            let gives = match asked {
+                Ok(answer) => protocol::generated_tokens(&url, &answer.body)
+                    .ok()
+                    .and_then(|count| token_probabilities::mean(&answer.body, &probe, count))
+                    .is_some(),
+                // Where a question without the field fails too, its own failure says more.
+                Err(ServerError::Status { .. } | ServerError::NotJson { .. }) => false,
+                Err(error) => return Err(error),
+            };
+            self.gives_token_probabilities.insert(path, gives);
+        }
+        Ok(())
+    }
+
+    fn body(&self, request: &GenerateRequest) -> Result<Value, ServerError> {
+        protocol::completion_request(&self.address, self.catalogue.kind, &self.model, request)
+    }
+
     fn complete(
         &self,
         patient: &Patient<'_>,
@@ -213,11 +260,21 @@ impl OpenAi {
                 finish: Finish::Length,
             });
         }
-        let (path, body) =
-            protocol::completion_request(&self.address, self.catalogue.kind, &self.model, request)?;
+        let path = protocol::path(&request.prompt);
+        let mut body = self.body(request)?;
+        let gives = token_probabilities::are_wanted(request)
+            && self.gives_token_probabilities.get(path) == Some(&true);
+        if gives {
+            token_probabilities::ask_for(&mut body, &request.prompt);
+        }
         let url = self.client.base.path(path);
         let answer = patient.ask(index, || self.client.post(&url, &body))?;
-        protocol::completion(&url, request, &answer.body)
+        let mut completion = protocol::completion(&url, request, &answer.body)?;
+        if gives {
+            completion.mean_log_probability =
+                token_probabilities::mean(&answer.body, request, completion.token_count);
+        }
+        Ok(completion)
     }
 
     /// The likelihood of each continuation of one prompt.
@@ -312,6 +369,10 @@ impl Generator for OpenAi {
         requests: &[GenerateRequest],
         on_done: &mut dyn FnMut(usize, &Completion),
     ) -> Result<Vec<Completion>, EngineError> {
+        for request in requests {
+            request.sampling.check()?;
+        }
+        self.learn_token_probabilities(requests)?;
         let mut completions: Vec<Option<Completion>> = vec![None; requests.len()];
         self.spread(
             requests.len(),

@@ -258,7 +258,7 @@ impl Drop for Served {
 }
 
 /// Ready is what calls itself healthy, or lists its models where it has no word for its health.
-fn is_ready(client: &Client) -> Result<(), ServerError> {
+pub(super) fn is_ready(client: &Client) -> Result<(), ServerError> {
     match client
         .get(&client.base.root("/health"))
         .map_err(|fault| fault.error)

@@ -10,19 +10,26 @@ use serde_json::{Map, Value, json};
 /// The most stop strings that OpenAI takes. What is left out is still cut here.
 const MOST_STOP_STRINGS: usize = 4;
 
-/// How to ask for a completion: the path and the body.
+/// Where a completion of `prompt` is asked for.
+pub(super) fn path(prompt: &Prompt) -> &'static str {
+    match prompt {
+        Prompt::Text(_) => "/completions",
+        Prompt::Chat(_) => "/chat/completions",
+    }
+}
+
+/// How to ask for a completion: the body.
 pub(super) fn completion_request(
     url: &str,
     kind: ServerKind,
     model: &str,
     request: &GenerateRequest,
-) -> Result<(&'static str, Value), ServerError> {
+) -> Result<Value, ServerError> {
     let mut body = Map::new();
     body.insert("model".to_owned(), json!(model));
-    let path = match &request.prompt {
+    match &request.prompt {
         Prompt::Text(text) => {
             body.insert("prompt".to_owned(), json!(text));
-            "/completions"
         }
         Prompt::Chat(messages) => {
             body.insert("messages".to_owned(), json!(messages));
@@ -45,9 +52,8 @@ pub(super) fn completion_request(
                     }
                 }
             }
-            "/chat/completions"
         }
-    };
+    }
     body.insert("max_tokens".to_owned(), json!(request.max_new_tokens));
     let stop: Vec<&String> = request
         .stop
@@ -62,7 +68,7 @@ pub(super) fn completion_request(
         body.insert("stop".to_owned(), json!(stop[..sent]));
     }
     sampling(url, kind, request.sampling, &mut body)?;
-    Ok((path, Value::Object(body)))
+    Ok(Value::Object(body))
 }
 
 fn sampling(
@@ -258,8 +264,8 @@ mod tests {
                 ..Sampling::greedy()
             },
         );
-        let (path, body) = completion_request("u", ServerKind::Vllm, "m", &greedy).unwrap();
-        assert_eq!(path, "/completions");
+        let body = completion_request("u", ServerKind::Vllm, "m", &greedy).unwrap();
+        assert_eq!(path(&greedy.prompt), "/completions");
         assert_eq!(
             body,
             json!({"model": "m", "prompt": "Q:", "max_tokens": 8, "stop": ["\n"], "temperature": 0.0, "top_p": 1.0,
@@ -273,7 +279,7 @@ mod tests {
                 ..Sampling::random(0.7, u64::MAX)
             },
         );
-        let (_, body) = completion_request("u", ServerKind::Unknown, "m", &drawn).unwrap();
+        let body = completion_request("u", ServerKind::Unknown, "m", &drawn).unwrap();
         assert_eq!(
             body,
             json!({"model": "m", "prompt": "Q:", "max_tokens": 8, "temperature": 0.7, "top_p": 0.9,
@@ -289,8 +295,8 @@ mod tests {
             let error = completion_request("u", kind, "m", &open).unwrap_err();
             assert!(matches!(error, ServerError::OpenTurn { .. }), "{error}");
         }
-        let (path, body) = completion_request("u", ServerKind::Vllm, "m", &open).unwrap();
-        assert_eq!(path, "/chat/completions");
+        let body = completion_request("u", ServerKind::Vllm, "m", &open).unwrap();
+        assert_eq!(path(&open.prompt), "/chat/completions");
         assert_eq!(
             (
                 &body["continue_final_message"],
@@ -310,7 +316,7 @@ mod tests {
         assert!(matches!(error, ServerError::TopK { .. }), "{error}");
         let five = request(text(), &["a", "b", "c", "d", "e"], Sampling::greedy());
         let sent = |kind| {
-            completion_request("u", kind, "m", &five).unwrap().1["stop"]
+            completion_request("u", kind, "m", &five).unwrap()["stop"]
                 .as_array()
                 .unwrap()
                 .len()

@@ -218,6 +218,9 @@ impl Recipe {
         if questions.tasks.is_empty() {
             return Some("`questions.tasks` is empty".to_owned());
         }
+        if questions.limit == Some(0) {
+            return Some("`questions.limit` is 0, expected 1 or more".to_owned());
+        }
         if !questions.conditions.contains(&Condition::Clean) {
             return Some("`questions.conditions` lacks `clean`".to_owned());
         }

@@ -374,7 +374,7 @@ fn without_labels_the_least_perplexed_point_is_chosen() {
 
     let error = best(&sweep, &bare, None, &options).unwrap_err().to_string();
     assert!(
-        error.contains("an answer of `a = 0` to `t` does not say"),
+        error.contains("an answer of `a = 0` to `t`, by `made up`, does not say"),
         "{error}"
     );
     let error = best(&sweep, &scored, Some(&alike), &options).unwrap_err();

@@ -157,6 +157,7 @@ impl Criterion {
                             .ok_or_else(|| Error::NoLogProbabilities {
                                 model: record.model.clone(),
                                 task: record.task.clone(),
+                                engine: record.engine.clone(),
                             })?;
                 }
                 Ok(sum / answers.len().max(1) as f64)

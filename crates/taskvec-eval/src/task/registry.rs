@@ -107,14 +107,23 @@ impl Registry {
             .map(|(name, members)| (name.as_str(), members.as_slice()))
     }
 
-    /// The task of that name.
+    /// The task of that name, or the only one of the group of that name.
     ///
     /// # Errors
     ///
-    /// [`Error::UnknownTask`], with the name most like it.
+    /// [`Error::SeveralTasks`] for a group of several; [`Error::UnknownTask`], with the name most like it.
     pub fn get(&self, name: &str) -> Result<Arc<dyn Task>> {
-        let found = self.tasks.iter().find(|task| task.name() == name);
-        found.cloned().ok_or_else(|| self.unknown(name))
+        if let Some(found) = self.tasks.iter().find(|task| task.name() == name) {
+            return Ok(Arc::clone(found));
+        }
+        match self.groups().find(|(group, _)| *group == name) {
+            Some((_, [only])) => self.get(only),
+            Some((_, members)) => Err(Error::SeveralTasks {
+                name: name.to_owned(),
+                members: members.to_vec(),
+            }),
+            None => Err(self.unknown(name)),
+        }
     }
 
     /// The tasks of a list such as `micro-gsm,micro-bbh` or `micro`: groups unfolded, each task once.
@@ -176,6 +185,7 @@ fn edit_distance(left: &str, right: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::task::Protocol;
 
     fn names(list: &str) -> Vec<String> {
         let selected = Registry::standard().select(list).unwrap();
@@ -205,6 +215,45 @@ mod tests {
         assert_eq!(far.hint().unwrap(), "`taskvec tasks` lists them");
         assert_eq!(far.to_string(), "unknown task `chess`");
         assert!(Registry::standard().select("micro-gsm,").is_err());
+    }
+
+    #[test]
+    fn a_group_of_one_is_its_task() {
+        let registry = Registry::standard();
+        assert_eq!(registry.get("bbh").unwrap().name(), "bbh_cot_fewshot");
+        let several = registry.get("micro").err().unwrap().to_string();
+        assert!(
+            several.starts_with("`micro` stands for 5 tasks: `micro-gsm`, "),
+            "{several}"
+        );
+    }
+
+    /// The table of docs/tasks.md: names, versions and limits are those of the tasks.
+    #[test]
+    fn the_documented_table_is_true() {
+        let documented = include_str!("../../../../docs/tasks.md");
+        let table = documented
+            .split("\n\n")
+            .find(|part| part.starts_with("| task | version |"));
+        let rows: Vec<Vec<&str>> = table
+            .unwrap()
+            .lines()
+            .skip(2)
+            .map(|row| row.trim_matches('|').split('|').map(str::trim).collect())
+            .collect();
+        assert_eq!(rows.len(), 9);
+        let registry = Registry::standard();
+        for row in rows {
+            let name = row[0].split('`').nth(1).unwrap();
+            let task = registry.get(name).unwrap();
+            let (version, _) = task.version().split_once('+').unwrap();
+            assert_eq!(version, row[1], "{name}");
+            let tokens = match task.protocol() {
+                Protocol::Generative(protocol) => protocol.max_new_tokens().to_string(),
+                Protocol::MultipleChoice(_) => "–".to_owned(),
+            };
+            assert_eq!(tokens, row.last().unwrap().replace(',', ""), "{name}");
+        }
     }
 
     #[test]

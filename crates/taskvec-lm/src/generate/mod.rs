@@ -80,13 +80,16 @@ impl LocalGenerator {
     ///
     /// # Errors
     ///
-    /// Before anything is generated: prompts that cannot be rendered, are empty or leave no room for
-    /// an answer. After that only what the device says.
+    /// Before anything is generated: numbers by which no token can be chosen, prompts that cannot be rendered, are empty
+    /// or leave no room for an answer. After that only what the device says.
     pub fn complete(
         &self,
         requests: &[GenerateRequest],
         on_done: &mut dyn FnMut(usize, &Completion),
     ) -> Result<Vec<Completion>> {
+        for request in requests {
+            request.sampling.check()?;
+        }
         let mut texts = PromptTexts::new(&self.model);
         let prompts: Vec<Vec<u32>> = requests
             .iter()

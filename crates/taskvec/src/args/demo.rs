@@ -2,6 +2,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::number;
 use super::weights::ThreadArgs;
 
 /// Run the paper's study on four embedded models
@@ -15,7 +16,7 @@ use super::weights::ThreadArgs;
 )]
 pub(crate) struct DemoArgs {
     /// Questions of each task and condition: fewer are faster, more make the intervals narrower
-    #[arg(long, value_name = "N", default_value_t = 200)]
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = number::questions)]
     pub(crate) limit: usize,
     /// Seed of the questions and of the random control
     #[arg(long, value_name = "N", default_value_t = 0)]

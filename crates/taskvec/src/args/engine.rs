@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use super::number;
+
 /// What runs the model, and how a server is asked.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Engine")]
@@ -27,13 +29,13 @@ pub(crate) struct EngineArgs {
     #[arg(long, value_name = "DIR", requires = "serve")]
     pub(crate) serve_dir: Option<PathBuf>,
     /// Seconds until a started server must answer
-    #[arg(long, value_name = "N", default_value = "1800", requires = "serve")]
+    #[arg(long, value_name = "N", default_value = "1800", value_parser = number::seconds, requires = "serve")]
     pub(crate) serve_timeout: NonZeroU64,
     /// Requests to the server under way at once
-    #[arg(long, value_name = "N", default_value = "16")]
+    #[arg(long, value_name = "N", default_value = "16", value_parser = number::requests)]
     pub(crate) concurrency: NonZeroUsize,
     /// Seconds that one request may take
-    #[arg(long, value_name = "N", default_value = "600")]
+    #[arg(long, value_name = "N", default_value = "600", value_parser = number::seconds)]
     pub(crate) request_timeout: NonZeroU64,
     /// Environment variable that holds the server's key; it is neither printed nor recorded
     #[arg(long, value_name = "NAME", default_value = "OPENAI_API_KEY")]

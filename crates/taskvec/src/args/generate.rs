@@ -1,6 +1,7 @@
 use clap::Args;
 
 use super::engine::EngineArgs;
+use super::number;
 use super::weights::{BindingArgs, ThreadArgs};
 
 /// Let a model answer a prompt
@@ -27,16 +28,16 @@ pub(crate) struct GenerateArgs {
     #[arg(long)]
     pub(crate) no_chat: bool,
     /// End after this many tokens at the latest
-    #[arg(long, value_name = "N", default_value_t = 256)]
+    #[arg(long, value_name = "N", default_value_t = 256, value_parser = number::tokens)]
     pub(crate) max_new_tokens: usize,
     /// Softmax temperature; 0 always takes the likeliest token
-    #[arg(long, value_name = "T", default_value_t = 0.0)]
+    #[arg(long, value_name = "T", default_value_t = 0.0, value_parser = number::temperature, allow_negative_numbers = true)]
     pub(crate) temperature: f64,
     /// Sample from the likeliest tokens that together have this probability
-    #[arg(long, value_name = "P", default_value_t = 1.0)]
+    #[arg(long, value_name = "P", default_value_t = 1.0, value_parser = number::top_p, allow_negative_numbers = true)]
     pub(crate) top_p: f64,
     /// Sample from this many of the likeliest tokens
-    #[arg(long, value_name = "K")]
+    #[arg(long, value_name = "K", value_parser = number::tokens)]
     pub(crate) top_k: Option<usize>,
     /// Seed of the draw
     #[arg(long, value_name = "N", default_value_t = 0)]

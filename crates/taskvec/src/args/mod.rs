@@ -16,6 +16,7 @@ pub(crate) mod grpo;
 pub(crate) mod inspect;
 pub(crate) mod lora;
 pub(crate) mod micro;
+mod number;
 pub(crate) mod output;
 pub(crate) mod over;
 pub(crate) mod questions;

@@ -3,6 +3,8 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use taskvec_eval::Condition;
 
+use super::number;
+
 /// What is asked of a model, and how.
 #[derive(Debug, Args)]
 pub(crate) struct QuestionArgs {
@@ -18,7 +20,7 @@ pub(crate) struct QuestionArgs {
     )]
     pub(crate) conditions: Vec<Condition>,
     /// Questions of each task and condition [default: as many as the task says]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = number::questions)]
     pub(crate) limit: Option<usize>,
     /// Seed of synthetic questions and of perturbations
     #[arg(long, value_name = "N", default_value_t = 0)]

@@ -4,14 +4,16 @@ use clap::Args;
 use taskvec_eval::generator::Sampling;
 use taskvec_eval::run::RunOptions;
 
+use super::number;
+
 /// How often each question is asked, and how answers are drawn.
 #[derive(Debug, Clone, Copy, Args)]
 pub(crate) struct SamplingArgs {
     /// Answers to each question, drawn at `--temperature`; multiple choice is asked once
-    #[arg(long, value_name = "N", default_value = "1", requires = "temperature")]
+    #[arg(long, value_name = "N", default_value = "1", value_parser = number::answers, requires = "temperature")]
     pub(crate) samples: NonZeroU32,
     /// Softmax temperature [default: the likeliest token always]
-    #[arg(long, value_name = "T", value_parser = temperature)]
+    #[arg(long, value_name = "T", value_parser = number::drawing_temperature, allow_negative_numbers = true)]
     pub(crate) temperature: Option<f64>,
 }
 
@@ -26,12 +28,5 @@ impl SamplingArgs {
             samples: self.samples.get(),
             ..options
         }
-    }
-}
-
-fn temperature(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(number) if number.is_finite() && number > 0.0 => Ok(number),
-        _ => Err("expected a number above 0, such as 0.7".to_owned()),
     }
 }

@@ -3,6 +3,8 @@ use std::path::PathBuf;
 use clap::Args;
 use taskvec_eval::Condition;
 
+use super::number;
+
 /// Score completions that were made elsewhere: no model is needed
 #[derive(Debug, Args)]
 #[command(
@@ -11,13 +13,15 @@ use taskvec_eval::Condition;
                    '{\"doc_id\": 1, \"completion\": \"#### 4\"}' > made.jsonl\n  \
                    taskvec score gsm8k made.jsonl --partial",
     after_help = "Each line is a JSON object: `doc_id` (a document's id, or its number counted from 0), `completion`, and \
-                  `sample` where a document has several. Completions are cut at the task's stop strings."
+                  `sample` where a document has several. One JSON array of such objects will do too, and so will the \
+                  samples_TASK_….jsonl that lm-evaluation-harness writes with --log_samples. Completions are cut at the \
+                  task's stop strings."
 )]
 pub(crate) struct ScoreArgs {
     /// The benchmark; `taskvec tasks` lists them
     #[arg(value_name = "TASK")]
     pub(crate) task: String,
-    /// The completions, as JSON lines
+    /// The completions, as JSON lines; `-` reads them from stdin
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
     /// Write every completion's score to this file, as JSON lines in the order of FILE
@@ -33,7 +37,7 @@ pub(crate) struct ScoreArgs {
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) seed: u64,
     /// Questions of the task [default: as many as the task says]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = number::questions)]
     pub(crate) limit: Option<usize>,
     /// Directory of questions that do not ship with taskvec, or `hf` to fetch them from the Hub; `taskvec tasks` says
     /// which file belongs where

@@ -3,6 +3,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::engine::EngineArgs;
+use super::number;
 use super::weights::{BindingArgs, ThreadArgs};
 
 /// Carry out the study that a recipe describes, and print its tables
@@ -22,7 +23,7 @@ pub(crate) struct StudyArgs {
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
     /// Questions of each task and condition [default: as the recipe says]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = number::questions)]
     pub(crate) limit: Option<usize>,
     /// Seeds, separated by commas, for each of which all is repeated [default: as the recipe says]
     #[arg(long, value_name = "NUMBERS", value_delimiter = ',')]

@@ -4,8 +4,11 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use anyhow::Context;
 use clap::{Args, ValueEnum};
 use taskvec_core::{Dtype, PlanOptions, Reference};
+
+use super::number;
 
 /// A name and what it stands for in an expression.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,7 +59,7 @@ pub(crate) struct BindingArgs {
 #[derive(Debug, Clone, Copy, Args)]
 pub(crate) struct ThreadArgs {
     /// Threads that work [default: all cores]; no result depends on it
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = number::threads)]
     pub(crate) threads: Option<NonZeroUsize>,
 }
 
@@ -70,7 +73,8 @@ impl ThreadArgs {
         if let Some(threads) = self.threads {
             rayon::ThreadPoolBuilder::new()
                 .num_threads(threads.get())
-                .build_global()?;
+                .build_global()
+                .with_context(|| format!("cannot start {threads} threads"))?;
         }
         Ok(())
     }

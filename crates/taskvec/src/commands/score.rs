@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use serde::Serialize;
-use taskvec_eval::completions::{ScoredCompletion, Summary, score_completions};
+use taskvec_eval::completions::{CompletionFile, ScoredCompletion, Summary, score_completions};
 use taskvec_eval::task::Selection;
 
 use super::JSON_SCHEMA;
@@ -26,6 +26,11 @@ pub(crate) fn run(arguments: &ScoreArgs, printer: &Printer) -> anyhow::Result<()
     if let Some(samples) = &arguments.samples {
         check_destination(samples, &arguments.file)?;
     }
+    let completions = if arguments.file == Path::new("-") {
+        CompletionFile::of("standard input", BufReader::new(std::io::stdin()))
+    } else {
+        CompletionFile::open(&arguments.file)?
+    };
     let mut output = arguments
         .samples
         .as_deref()
@@ -35,7 +40,7 @@ pub(crate) fn run(arguments: &ScoreArgs, printer: &Printer) -> anyhow::Result<()
     let summary = score_completions(
         &*task,
         &selection,
-        &arguments.file,
+        completions,
         arguments.partial,
         &mut |sample| {
             output

@@ -4,12 +4,19 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use insta::assert_snapshot;
 use serde_json::Value;
 
 use crate::workplace::Workplace;
+use scripted::{Reply, Scripted};
+
+#[path = "../../../taskvec-eval/src/engine/tests/scripted.rs"]
+#[allow(dead_code, reason = "the tests of the engine use the rest")]
+mod scripted;
 
 /// The Python of `scripts/serve-env.sh`, or nothing where nothing may be fetched.
 #[allow(clippy::print_stdout, reason = "a skipped test says so")]
@@ -47,7 +54,7 @@ fn answers(path: &Path) -> BTreeMap<String, (String, bool)> {
 }
 
 const EXPRESSION: &str = "'micro:target + 0.5*(micro:grpo - micro:sft)'";
-const SAMPLES: &str = "--tasks micro-gsm,micro-chat --conditions clean,adversarial --limit 12";
+const SAMPLES: &str = "--conditions clean,adversarial --limit 12 --tasks micro-gsm,micro-chat";
 
 #[test]
 fn a_served_expression_answers_as_it_does_in_this_process() {
@@ -61,16 +68,24 @@ fn a_served_expression_answers_as_it_does_in_this_process() {
     );
     let local = here.output(&format!("-q eval {EXPRESSION} {SAMPLES} --out local.jsonl"));
     assert!(local.status.success(), "{}", here.rendered(&local));
-    for form in ["chat", "base"] {
+    // Likelihoods of prompts are what this server does not give; asked for last, they cost no start of their own.
+    for (form, more, code) in [("chat", "", 0), ("base", ",micro-sciq", 1)] {
         let local = here.output(&format!(
             "-q eval {EXPRESSION} {SAMPLES} --prompt-form {form} --out local-{form}.jsonl"
         ));
         assert!(local.status.success(), "{}", here.rendered(&local));
-        let served = here.command(&format!("eval {EXPRESSION} {SAMPLES} --prompt-form {form} --concurrency 2 --out served-{form}.jsonl --serve-dir ."))
+        let served = here
+            .command(&format!(
+                "eval {EXPRESSION} {SAMPLES}{more} --prompt-form {form} --concurrency 2 --out served-{form}.jsonl --serve-dir ."
+            ))
             .args(["--serve", &serve])
             .output()
             .unwrap();
-        assert!(served.status.success(), "{}", here.rendered(&served));
+        let said = here.rendered(&served);
+        assert_eq!(served.status.code(), Some(code), "{said}");
+        for refusal in ["gives no log-probabilities of prompts", "--engine local"] {
+            assert_eq!(said.contains(refusal), code == 1, "{said}");
+        }
         assert_eq!(
             answers(&here.path(&format!("served-{form}.jsonl"))),
             answers(&here.path(&format!("local-{form}.jsonl")))
@@ -99,20 +114,6 @@ fn a_served_expression_answers_as_it_does_in_this_process() {
         .map(|change| change["what"].as_str().unwrap())
         .collect();
     assert_eq!(changed, ["engine"]);
-
-    // Likelihoods of prompts are what this server does not give.
-    let refused = here
-        .command("eval micro:target --tasks micro-sciq --limit 2")
-        .args(["--serve", &serve])
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&refused.stderr);
-    assert_eq!(refused.status.code(), Some(1), "{said}");
-    assert!(
-        said.contains("gives no log-probabilities of prompts"),
-        "{said}"
-    );
-    assert!(said.contains("--engine local"), "{said}");
 }
 
 #[test]
@@ -200,4 +201,71 @@ fn flags_that_do_not_fit() {
     hint: give it as http://HOST:PORT/v1
     ");
     assert!(here.names().is_empty());
+}
+
+/// What a [`Scripted`] server lists.
+fn models(owner: &str) -> Value {
+    serde_json::json!({"data": [{"id": "m", "owned_by": owner}]})
+}
+
+#[test]
+fn a_server_that_runs_already_is_asked_as_the_flags_say() {
+    const KEY: &str = "sk-quite-secret";
+    let here = Workplace::new();
+    let counts = Arc::new([const { AtomicUsize::new(0) }; 3]);
+    let seen = Arc::clone(&counts);
+    let server = Scripted::serve(move |asked, _| {
+        if asked.header("authorization") != Some(format!("Bearer {KEY}").as_str()) {
+            return Reply::error(401, "who are you?");
+        }
+        let [under_way, most, answered] = &*seen;
+        most.fetch_max(
+            1 + under_way.fetch_add(1, Ordering::SeqCst),
+            Ordering::SeqCst,
+        );
+        std::thread::sleep(Duration::from_millis(30));
+        under_way.fetch_sub(1, Ordering::SeqCst);
+        match answered.fetch_add(1, Ordering::SeqCst) {
+            2 => Reply::error(503, "one moment"),
+            _ => Reply::ok(serde_json::json!({
+                "choices": [{"message": {"content": "The answer is 4."}, "finish_reason": "stop"}],
+                "usage": {"completion_tokens": 6},
+            })),
+        }
+    });
+    let ask = |flags: &str| {
+        let questions = "--tasks micro-gsm --limit 6 --out r.jsonl";
+        let url = server.url();
+        let mut command = here.command(&format!("eval tuned --base-url {url} {questions} {flags}"));
+        command.env("MY_KEY", KEY).env_remove("OPENAI_API_KEY");
+        command.output().unwrap()
+    };
+    let locked = ask("");
+    let said = here.rendered(&locked);
+    assert!(
+        said.starts_with("exit code 1") && said.contains("answered 401: who are you?"),
+        "{said}"
+    );
+    assert!(said.contains("`--api-key-env`"), "{said}");
+    assert_eq!(fs::read_to_string(here.path("r.jsonl")).unwrap(), "");
+
+    let flags = "--api-key-env MY_KEY --concurrency 2";
+    let said = here.rendered(&ask(flags));
+    let records = fs::read_to_string(here.path("r.jsonl")).unwrap();
+    assert!(said.starts_with("exit code 0"), "{said}");
+    assert_eq!(records.lines().count(), 6);
+    assert!(records.contains("\"model\":\"tuned\"") && !records.contains(KEY));
+    assert!(!said.contains(KEY), "{said}");
+    let [_, most, answered] = &*counts;
+    // Six and the one that was tried again.
+    let numbers = [most, answered].map(|count| count.load(Ordering::SeqCst));
+    assert_eq!(numbers, [2, 7]);
+
+    let said = here.rendered(&ask(flags));
+    assert!(
+        said.contains("6 answers of `tuned` were in r.jsonl already"),
+        "{said}"
+    );
+    assert_eq!(answered.load(Ordering::SeqCst), 7);
+    assert_eq!(fs::read_to_string(here.path("r.jsonl")).unwrap(), records);
 }

@@ -297,3 +297,45 @@ fn an_evaluation_keeps_what_was_finished() {
     ");
     assert!(lines(&here.path("records.jsonl")) >= 1);
 }
+
+/// Killed at any moment and begun again, a run ends with the very file of an undisturbed one.
+#[test]
+fn kills_of_an_evaluation_change_nothing_in_its_records() {
+    const KILLS: u32 = 10;
+    let here = Workplace::new();
+    let evaluate = |out: &str| {
+        let mut command = here.command(&format!(
+            "-q eval micro:target --tasks micro-gsm,micro-sciq --conditions clean,noise --limit 60 --out {out}"
+        ));
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        command
+    };
+    let begun = Instant::now();
+    assert!(evaluate("undisturbed.jsonl").status().unwrap().success());
+    let usual = begun.elapsed();
+    let expected = std::fs::read_to_string(here.path("undisturbed.jsonl")).unwrap();
+    assert_eq!(expected.lines().count(), 180);
+    let mut killed = 0;
+    for kill in 0..KILLS {
+        // A new run each time but every third, which goes on with what is left of the one before.
+        if kill % 3 != 2 {
+            let _ = std::fs::remove_file(here.path("out.jsonl"));
+        }
+        let mut child = evaluate("out.jsonl").spawn().unwrap();
+        std::thread::sleep(usual * (kill * 7 % KILLS + 1) / (KILLS + 1));
+        child.kill().unwrap();
+        killed += u32::from(!child.wait().unwrap().success());
+        if kill % 3 == 1 {
+            continue;
+        }
+        assert!(evaluate("out.jsonl").status().unwrap().success());
+        let resumed = std::fs::read_to_string(here.path("out.jsonl")).unwrap();
+        let differing = resumed
+            .lines()
+            .zip(expected.lines())
+            .find(|(one, other)| one != other);
+        assert!(resumed == expected, "kill {kill}: {differing:?}");
+    }
+    assert!(killed >= 3, "{killed} of {KILLS} runs were cut off");
+    assert_eq!(here.names(), ["out.jsonl", "undisturbed.jsonl"]);
+}

@@ -1,6 +1,8 @@
 //! Completions that were made elsewhere.
 
 use std::fs;
+use std::io::Write;
+use std::process::Stdio;
 
 use insta::assert_snapshot;
 
@@ -42,6 +44,37 @@ fn strict_and_flexible() {
 }
 
 #[test]
+fn completions_come_from_stdin_too() {
+    let here = Workplace::new();
+    let score = |given: &str| {
+        let mut child = here
+            .command("score gsm8k - --partial --json")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child
+            .stdin
+            .take()
+            .unwrap()
+            .write_all(given.as_bytes())
+            .unwrap();
+        child.wait_with_output().unwrap()
+    };
+    let output = score(MADE);
+    assert!(output.status.success(), "{}", here.rendered(&output));
+    let summary: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(summary["samples"], 2);
+    let said = here.rendered(&score("{\"doc_id\": 0}"));
+    assert!(
+        said.contains("error: line 1 of `standard input`: `completion` is missing"),
+        "{said}"
+    );
+    assert!(here.names().is_empty());
+}
+
+#[test]
 fn what_is_missing_or_malformed_is_named_and_nothing_is_left() {
     let here = Workplace::new();
     fs::write(here.path("made.jsonl"), MADE).unwrap();
@@ -60,10 +93,9 @@ fn what_is_missing_or_malformed_is_named_and_nothing_is_left() {
     assert_snapshot!(here.run("score gsm8k made.jsonl --samples scores.jsonl"), @"
     exit code 1
     --- stderr
-    error: line 3 of `made.jsonl` is no completion
-      because missing field `completion` at line 1 column 13
+    error: line 3 of `made.jsonl`: `completion` is missing, expected a text
 
-    hint: each line is a JSON object with `doc_id`, `completion` and perhaps `sample`
+    hint: each line is a JSON object with `doc_id`, `completion` and perhaps `sample`, or a sample as lm-evaluation-harness keeps it; one JSON array of such objects will do too
     ");
     assert_eq!(here.names(), ["made.jsonl"]);
 }

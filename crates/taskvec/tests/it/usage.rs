@@ -229,3 +229,124 @@ fn colours_only_where_they_are_wanted() {
         .unwrap();
     assert!(!refused.stderr.contains(&b'\x1b'));
 }
+
+/// The same words wherever such a number is read, and nothing begun.
+#[test]
+fn numbers_that_make_no_sense() {
+    let here = Workplace::new();
+    let drawn = "eval micro:target --tasks micro-gsm --out run";
+    let swept =
+        "sweep 'micro:target + a*(micro:grpo - micro:sft)' --over a=0 --tasks micro-gsm --out run";
+    let written = "generate micro:target --prompt hi";
+    let served = "generate --prompt hi --base-url http://127.0.0.1:1/v1";
+    for (command, flag, values, expected) in [
+        (
+            written,
+            "--temperature",
+            "-1 nan inf warm",
+            "expected a number",
+        ),
+        (
+            written,
+            "--top-p",
+            "0 -0.1 1.5 nan inf",
+            "expected a number above 0 and at most 1",
+        ),
+        (
+            written,
+            "--top-k",
+            "0 1.5 few",
+            "expected a whole number, 1 or more",
+        ),
+        (
+            written,
+            "--max-new-tokens",
+            "0 1e3 many",
+            "expected a whole number, 1 or more",
+        ),
+        (
+            drawn,
+            "--temperature",
+            "0 -1 nan inf",
+            "expected a number above 0, such as 0.7",
+        ),
+        (
+            drawn,
+            "--temperature 0.7 --samples",
+            "0 10001 4294967296",
+            "expected a whole number from 1 to 10000",
+        ),
+        (
+            swept,
+            "--temperature",
+            "0 nan",
+            "expected a number above 0, such as 0.7",
+        ),
+        (
+            drawn,
+            "--limit",
+            "0 100001 ten",
+            "expected a whole number from 1 to 100000",
+        ),
+        (
+            swept,
+            "--limit",
+            "0",
+            "expected a whole number from 1 to 100000",
+        ),
+        (
+            "demo",
+            "--limit",
+            "0",
+            "expected a whole number from 1 to 100000",
+        ),
+        (
+            "study micro --out run",
+            "--limit",
+            "0",
+            "expected a whole number from 1 to 100000",
+        ),
+        (
+            "score gsm8k made.jsonl",
+            "--limit",
+            "0",
+            "expected a whole number from 1 to 100000",
+        ),
+        (
+            drawn,
+            "--threads",
+            "0 1025 100000",
+            "expected a whole number from 1 to 1024",
+        ),
+        (
+            "inspect micro:target",
+            "--threads",
+            "100000",
+            "expected a whole number from 1 to 1024",
+        ),
+        (
+            served,
+            "--concurrency",
+            "0 100000",
+            "expected a whole number from 1 to 1024",
+        ),
+        (
+            served,
+            "--request-timeout",
+            "0 18446744073709551615",
+            "expected a whole number from 1 to 604800",
+        ),
+    ] {
+        for value in values.split(' ') {
+            let said = here.run(&format!("{command} {flag} {value}"));
+            let name = flag.rsplit(' ').next().unwrap();
+            assert!(said.starts_with("exit code 2\n"), "{flag} {value}: {said}");
+            assert!(
+                said.contains(&format!("invalid value '{value}' for '{name} <"))
+                    && said.contains(expected),
+                "{flag} {value}: {said}"
+            );
+        }
+    }
+    assert!(here.names().is_empty(), "{:?}", here.names());
+}

@@ -1,5 +1,6 @@
 //! The engine against servers that misbehave by script.
 
+mod certainty;
 mod failures;
 mod likelihoods;
 #[cfg(unix)]

@@ -1,6 +1,11 @@
 //! Servers that are started here. Python's own file server stands in for one: a directory holds its answers.
 
+use super::scripted::{Reply, Scripted};
+use crate::engine::client::Client;
+use crate::engine::endpoint::BaseUrl;
+use crate::engine::process::is_ready;
 use crate::engine::{OpenAi, OpenAiOptions, ServeError, ServeOptions, Served};
+use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -72,6 +77,28 @@ fn a_server_lives_as_long_as_it_is_needed() {
     assert!(lives(group) && model.exists());
     drop(served);
     assert!(!lives(group) && !model.exists());
+}
+
+#[test]
+fn ready_is_what_calls_itself_healthy_or_lists_its_models() {
+    for (health, models, expected) in [
+        // vLLM's healthy answer is an empty one.
+        (200, 500, true),
+        // It loads.
+        (503, 200, false),
+        // It has no word for its health.
+        (404, 200, true),
+        (404, 503, false),
+        (401, 401, false),
+    ] {
+        let server = Scripted::serve_all(move |asked, _| match asked.path.as_str() {
+            "/health" => Reply::Body(health, String::new()),
+            _ => Reply::Json(models, Vec::new(), json!({"data": []})),
+        });
+        let base = BaseUrl::parse(&server.url()).unwrap();
+        let client = Client::new(base, None, 1, Duration::from_secs(5), 1 << 20);
+        assert_eq!(is_ready(&client).is_ok(), expected, "{health} {models}");
+    }
 }
 
 #[test]

@@ -69,7 +69,8 @@ fn a_failed_request_is_no_wrong_answer_and_the_run_goes_on_later() {
         std::fs::read(&path).unwrap(),
         std::fs::read(&undisturbed).unwrap()
     );
-    assert!(!std::fs::read_to_string(&path).unwrap().contains(KEY));
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert!(!text.contains(KEY) && !text.contains("mean_log_probability"));
 }
 
 #[test]
@@ -95,4 +96,27 @@ fn answers_are_used_again_for_the_same_server_and_model_only() {
     let other = Scripted::serve_all(move |_, _| Reply::ok(entry("m", 1, "/a")));
     assert_ne!(connect(&one).fingerprint(), connect(&other).fingerprint());
     assert_eq!(connect(&one).fingerprint(), connect(&one).fingerprint());
+}
+
+#[test]
+fn how_likely_an_answer_was_is_recorded_where_the_server_says_it() {
+    let server = Scripted::serve_all(|asked, _| match asked.path.as_str() {
+        "/v1/models" => Reply::ok(models("test")),
+        _ => {
+            let mut body = chat("no");
+            body["choices"][0]["logprobs"] =
+                json!({"content": [{"logprob": -0.123_456}, {"logprob": 0}]});
+            Reply::ok(body)
+        }
+    });
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("records.jsonl");
+    let records = run(&mut connect(&server), &path).unwrap();
+    assert!(
+        records
+            .iter()
+            .all(|record| record.mean_log_probability == Some(-0.0617))
+    );
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert_eq!(text.matches("\"mean_log_probability\":-0.0617").count(), 20);
 }

@@ -30,6 +30,14 @@ impl Asked {
         let text = message.map_or(&self.body["prompt"], |message| &message["content"]);
         text.as_str().unwrap_or_default().to_owned()
     }
+
+    /// Whether it only asks whether answers say how likely their tokens were.
+    fn is_probe(&self) -> bool {
+        !self.body["logprobs"].is_null()
+            && self.body["echo"].is_null()
+            && self.body["max_tokens"] == 1
+            && self.text() == "One two three"
+    }
 }
 
 /// What is done to a request.
@@ -68,10 +76,12 @@ pub(super) struct Scripted {
 }
 
 impl Scripted {
-    /// Serves by `script`, which is told how many requests to the same path came before. `/v1/models` lists `m`.
+    /// Serves by `script`, which is told how many requests to the same path came before. `/v1/models` lists `m`, and nothing
+    /// is said of how likely tokens were.
     pub(super) fn serve(script: impl Fn(&Asked, usize) -> Reply + Send + Sync + 'static) -> Self {
         Self::serve_all(move |asked, before| match asked.path.as_str() {
             "/v1/models" => Reply::ok(super::models("test")),
+            _ if asked.is_probe() => Reply::error(400, "logprobs are not supported"),
             _ => script(asked, before),
         })
     }
@@ -100,14 +110,20 @@ impl Scripted {
         format!("http://127.0.0.1:{}/v1", self.port)
     }
 
-    /// The requests so far, those for the list of models left out.
+    /// The requests so far, those left out that only find out what the server has.
     pub(super) fn asked(&self) -> Vec<Asked> {
         let asked = self.asked.lock().unwrap();
         asked
             .iter()
-            .filter(|asked| asked.path != "/v1/models")
+            .filter(|asked| asked.path != "/v1/models" && !asked.is_probe())
             .cloned()
             .collect()
+    }
+
+    /// How often it was asked whether it says how likely tokens were.
+    pub(super) fn probes(&self) -> usize {
+        let asked = self.asked.lock().unwrap();
+        asked.iter().filter(|asked| asked.is_probe()).count()
     }
 }
 
@@ -143,7 +159,8 @@ fn answer(stream: TcpStream, script: &Script, seen: &Mutex<Vec<Asked>>) -> std::
     asked.body = serde_json::from_slice(&body).unwrap_or_default();
     let before = {
         let mut seen = seen.lock().unwrap();
-        let before = seen.iter().filter(|other| other.path == asked.path).count();
+        let alike = |other: &&Asked| other.path == asked.path && !other.is_probe();
+        let before = seen.iter().filter(alike).count();
         seen.push(asked.clone());
         before
     };
