@@ -162,9 +162,9 @@ impl Engine<'_> {
                 .map(|row| row.tokens.last().copied().unwrap_or(0))
                 .collect();
             let tokens = self.tokens(&next, rows.len());
-            hidden =
-                self.decoder
-                    .last_hidden_cached(tokens, &starts, self.rotary, &mut cache);
+            hidden = self
+                .decoder
+                .last_hidden_cached(tokens, &starts, self.rotary, &mut cache);
         }
     }
 
