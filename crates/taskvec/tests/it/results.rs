@@ -234,7 +234,7 @@ fn commands_of_a_report_make_it_again() {
                 "{beginning} --tasks micro-gsm,micro-chat --conditions clean,adversarial --limit 6 --seed 0 --prompt-form chat --out DIR"
             ),
             format!(
-                "{beginning} --tasks micro-sciq --conditions clean --limit 4 --seed 3 --prompt-form chat --out DIR"
+                "{beginning} --tasks micro-sciq --conditions clean --limit 4 --seed 3 --prompt-form base --out DIR"
             ),
         ]
     );

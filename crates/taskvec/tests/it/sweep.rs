@@ -131,8 +131,8 @@ fn sweeps_that_make_no_sense() {
     refused(
         &here,
         &sweep("'micro:target + a*(micro:grpo - micro:sft)' --over a=0.5,1 --limit 0"),
-        1,
-        &["error: task `micro-chat` gave no questions: the limit is 0"],
+        2,
+        &["error: invalid value '0' for '--limit <N>': expected a whole number from 1"],
     );
     assert!(!here.path("s").exists());
     refused(
