@@ -268,7 +268,7 @@ impl Incompatible {
         });
         if vectors {
             return Some(
-                "to let tensors that a vector lacks count as zero, pass `--missing-as-zero`"
+                "to let tensors that a vector lacks count as zero, pass `--missing-as-zero`; to evaluate such a model, `write` it first"
                     .to_owned(),
             );
         }
